@@ -1,0 +1,27 @@
+# Quarterdeck. `make demo` shows it, `make test` needs Go alone.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.0-rc.1
+
+.PHONY: demo test test-all bench bench-all lint build
+
+demo: ## a small real platform on this machine with the bot on top
+	go run ./bot/demo
+
+build: ## the quarterdeck binary
+	go build -trimpath -ldflags '-s -w' -o quarterdeck ./bot/quarterdeck
+
+test: ## every test that needs Go alone
+	go test ./...
+
+test-all: test ## also the tests that need more time or real servers; a skip is a failure
+	go test -race -count=1 ./bot/... ./auth/... ./adapters/... ./commands/...
+
+lint: ## formatting, vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt'ed: $$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+bench: ## measures, as ratios against the raw bound of the same run; writes bench.json
+	go run ./bot/bench
+
+bench-all: bench ## with real servers too

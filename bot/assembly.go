@@ -1,0 +1,39 @@
+package bot
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Raw is one table of the configuration, not yet decoded: what an adapter
+// defines the keys of by itself.
+type Raw interface {
+	// Decode fills dst, a pointer to a struct with toml tags, and gives an
+	// Error of kind Invalid for unknown keys and wrong types, with file, line
+	// and the nearest known key.
+	Decode(dst any) error
+	// Dir is the folder that relative paths are taken from.
+	Dir() string
+	// Where gives "config.toml:41" for messages.
+	Where() string
+}
+
+// ChatOptions is what a chat network is opened with.
+type ChatOptions struct {
+	Raw    Raw    // its own [chat.NAME] table
+	Socket string // path of the local socket, for the network that serves it
+	Clock  Clock
+	Logger *slog.Logger
+	// Complete gives the completions of a half-typed line for an account.
+	Complete func(ctx context.Context, account AccountID, line string) []string
+	// Describe says in a few words who an account is: "dev (developer)".
+	Describe func(ctx context.Context, account AccountID) string
+	Version  string
+}
+
+// ChatType is one row of the table of chat networks. Open checks its
+// configuration offline; the network is first used by Chat.Run.
+type ChatType struct {
+	Name string
+	Open func(o ChatOptions) (Chat, error)
+}

@@ -1,0 +1,66 @@
+package bot
+
+import (
+	"context"
+	"time"
+)
+
+// Message is what an adapter received: one line typed or one button pressed.
+// It is stored in the inbox before the network is given its acknowledgement.
+type Message struct {
+	// ID is the delivery key. A network that delivers the same thing twice
+	// must give it the same ID; the ID starts with the network's name.
+	ID       string    `json:"id"`
+	Account  AccountID `json:"account"`
+	Standing Standing  `json:"standing"`
+	Channel  ChannelID `json:"channel"`
+	Thread   string    `json:"thread,omitempty"`
+	// Text is the line as typed, without the mention or slash command that
+	// addressed the bot. Empty when Press is set.
+	Text string `json:"text,omitempty"`
+	// Press is the opaque token of the button that was pressed, or "".
+	Press string `json:"press,omitempty"`
+	// Edited marks an edit of, or an unfurl added to, an earlier message. It
+	// never runs anything.
+	Edited   bool      `json:"edited,omitempty"`
+	Received time.Time `json:"received"`
+}
+
+// Receipt is what an adapter needs for its acknowledgement, known from memory
+// alone within the networks' three seconds.
+type Receipt struct {
+	Duplicate bool // seen before: acknowledge and say nothing
+	Private   bool // the answer is for the asker's eyes only
+}
+
+// Inbound takes what an adapter received. Receive returns once the message is
+// durable; an error means that it is not and the network should deliver it
+// again. Safe for concurrent use.
+type Inbound interface {
+	Receive(ctx context.Context, m Message) (Receipt, error)
+}
+
+// Chat is one chat network. Implementations are safe for concurrent use.
+//
+// Run receives until ctx ends, handing each message to in, and returns nil
+// then; it returns an error only for what a restart of the connection cannot
+// mend (a revoked token).
+//
+// Deliver posts d.Card, or edits the message d.Ref in place when that is not
+// empty, and gives the network's reference for later edits and threads. Its
+// errors are *Error: Unavailable, Busy and Timeout are tried again (after
+// RetryAfter when set); any other kind is permanent.
+type Chat interface {
+	Network() string
+	Run(ctx context.Context, in Inbound) error
+	Deliver(ctx context.Context, d Delivery) (ref string, err error)
+}
+
+// Delivery is one card on its way to one place.
+type Delivery struct {
+	Channel ChannelID
+	Thread  string    // the network's reference of the thread's first message; "" for the channel
+	To      AccountID // when set, only this account may see it
+	Ref     string    // the message to edit; "" posts a new one
+	Card    Card
+}

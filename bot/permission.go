@@ -1,0 +1,48 @@
+package bot
+
+// Permission is a named verb that grants speak of. Names are persisted in
+// records and configurations and never change their meaning.
+type Permission string
+
+// The permissions that exist. A configuration naming any other is refused.
+const (
+	MayDeploy      Permission = "deploy"
+	MayRollback    Permission = "rollback"
+	MayRestart     Permission = "restart"
+	MayScale       Permission = "scale"
+	MaySeeStatus   Permission = "status"
+	MaySeeHistory  Permission = "history"
+	MaySeeRuns     Permission = "run.read"
+	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
+	MayApproveRun  Permission = "run.approve"
+	MayReadAudit   Permission = "audit"
+	MayOverrideBad Permission = "release.override" // deploy a release that is marked bad
+	// MayAskSelf covers help, whoami and can: what every declared person may
+	// do without a grant, because it only speaks of the asker's own rights.
+	MayAskSelf Permission = "self"
+)
+
+// PermissionInfo describes one permission for help and for checks.
+type PermissionInfo struct {
+	Name     Permission
+	Resource string // the kind of resource it is asked about
+	Help     string
+}
+
+// Permissions lists every permission that a grant may name, in the order in
+// which help shows them.
+func Permissions() []PermissionInfo {
+	return []PermissionInfo{
+		{MayDeploy, KindTarget, "deploy a version"},
+		{MayRollback, KindTarget, "go back to the last good release"},
+		{MayRestart, KindTarget, "restart what is live"},
+		{MayScale, KindTarget, "change the desired count"},
+		{MaySeeStatus, KindTarget, "see what is live"},
+		{MaySeeHistory, KindTarget, "see what changed"},
+		{MaySeeRuns, KindTarget, "see runs"},
+		{MayCancelRun, KindTarget, "cancel another person's run"},
+		{MayApproveRun, KindTarget, "approve or deny another person's run"},
+		{MayOverrideBad, KindTarget, "deploy a release that is marked bad"},
+		{MayReadAudit, KindBot, "read the audit log"},
+	}
+}

@@ -1,0 +1,104 @@
+package provider
+
+import (
+	"slices"
+	"strings"
+
+	"quarterdeck/bot"
+)
+
+// Bindings is what one target is bound to; nil where nothing is.
+type Bindings struct {
+	Deploy Deployer
+}
+
+// Catalog maps targets to their bindings. It is built once and then only read,
+// so it is safe for concurrent use.
+type Catalog struct {
+	bindings map[bot.Target]Bindings
+	order    []string // environments, first to last
+}
+
+// NewCatalog makes a Catalog. environments gives the order in which they are
+// shown; bindings is kept, not copied.
+func NewCatalog(environments []string, bindings map[bot.Target]Bindings) *Catalog {
+	return &Catalog{bindings: bindings, order: environments}
+}
+
+// Services lists the service names, sorted.
+func (c *Catalog) Services() []string {
+	var names []string
+	for t := range c.bindings {
+		if !slices.Contains(names, t.Service) {
+			names = append(names, t.Service)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Environments lists the environments of a service, in the configured order;
+// of all services when service is "".
+func (c *Catalog) Environments(service string) []string {
+	var names []string
+	for t := range c.bindings {
+		if (service == "" || t.Service == service) && !slices.Contains(names, t.Environment) {
+			names = append(names, t.Environment)
+		}
+	}
+	slices.SortFunc(names, c.compareEnvironments)
+	return names
+}
+
+// Targets lists all targets by service and then environment order.
+func (c *Catalog) Targets() []bot.Target {
+	targets := make([]bot.Target, 0, len(c.bindings))
+	for t := range c.bindings {
+		targets = append(targets, t)
+	}
+	slices.SortFunc(targets, func(a, b bot.Target) int {
+		if n := strings.Compare(a.Service, b.Service); n != 0 {
+			return n
+		}
+		return c.compareEnvironments(a.Environment, b.Environment)
+	})
+	return targets
+}
+
+func (c *Catalog) compareEnvironments(a, b string) int {
+	ai, bi := slices.Index(c.order, a), slices.Index(c.order, b)
+	switch {
+	case ai < 0 && bi < 0:
+		return strings.Compare(a, b)
+	case ai < 0:
+		return 1
+	case bi < 0:
+		return -1
+	}
+	return ai - bi
+}
+
+// Has reports whether the target is in the catalog.
+func (c *Catalog) Has(t bot.Target) bool {
+	_, ok := c.bindings[t]
+	return ok
+}
+
+// Deployer gives the Deployer of a target, or an Error of kind NotFound.
+func (c *Catalog) Deployer(t bot.Target) (Deployer, error) {
+	b, ok := c.bindings[t]
+	if !ok {
+		return nil, bot.Errorf(bot.NotFound, "there is no target %s", t)
+	}
+	if b.Deploy == nil {
+		return nil, bot.Errorf(bot.NotFound, "%s has no deploy provider configured", t)
+	}
+	return b.Deploy, nil
+}
+
+// Matching lists the targets of a service and an environment, each "" for any.
+func (c *Catalog) Matching(service, environment string) []bot.Target {
+	return slices.DeleteFunc(c.Targets(), func(t bot.Target) bool {
+		return service != "" && t.Service != service || environment != "" && t.Environment != environment
+	})
+}

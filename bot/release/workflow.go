@@ -1,0 +1,178 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+)
+
+// FactLive is the precondition that an artefact, by its ID, is what is live.
+const FactLive = "live"
+
+// Workflow executes deployments, rollbacks and restarts: the Specs whose body
+// is a provider.Deployment. Each verb registers it under a kind of its own. It
+// implements bot.Workflow, bot.Timed and bot.Settler; safe for concurrent use.
+type Workflow struct {
+	kind    string
+	catalog *provider.Catalog
+	ledger  *Ledger
+}
+
+// NewWorkflow makes a Workflow for kind, such as "deploy@1".
+func NewWorkflow(kind string, c *provider.Catalog, l *Ledger) *Workflow {
+	return &Workflow{kind: kind, catalog: c, ledger: l}
+}
+
+// Kind implements bot.Workflow.
+func (w *Workflow) Kind() string { return w.kind }
+
+func body(s bot.Spec) (provider.Deployment, error) {
+	var d provider.Deployment
+	if err := json.Unmarshal(s.Body, &d); err != nil {
+		return d, fmt.Errorf("decode %s: %w", s.Kind, err)
+	}
+	return d, nil
+}
+
+// Check implements bot.Workflow: what was live must still be live, nobody else
+// may be deploying there, and what is deployed may have been marked bad.
+func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]bot.Obstacle, error) {
+	d, err := body(s)
+	if err != nil {
+		return nil, err
+	}
+	deployer, err := w.catalog.Deployer(d.Target)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range facts {
+		if f.Name != FactLive {
+			return nil, bot.Errorf(bot.Internal, "this version does not know the precondition %q", f.Name)
+		}
+		live, err := deployer.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if live.Deploying != "" {
+			return nil, bot.Errorf(bot.Conflict, "somebody else is deploying %s to %s", live.Deploying, d.Target)
+		}
+		if live.Artefact.ID != f.Want {
+			return nil, bot.Errorf(bot.Conflict, "%s is live in %s now, not %s", live.Artefact.Version, d.Target, d.From.Version)
+		}
+	}
+	if d.Action != provider.Deploy {
+		return nil, nil
+	}
+	marks, err := w.ledger.Bad(ctx, d.Target)
+	if err != nil {
+		return nil, err
+	}
+	return Obstacles(d.Target, d.To, nil, marks), nil
+}
+
+// Obstacles gives what stands against deploying an artefact: its being marked
+// bad there, or its being known to contain one that is.
+func Obstacles(t bot.Target, to provider.Artefact, contains []string, marks map[string]Mark) []bot.Obstacle {
+	var found []bot.Obstacle
+	if m, bad := marks[to.ID]; bad {
+		found = append(found, bot.Obstacle{Permission: bot.MayOverrideBad,
+			Text: fmt.Sprintf("%s is marked bad in %s since run #%d by %s", to.Version, t, m.Run, m.Person)})
+	}
+	for _, id := range contains {
+		if m, bad := marks[id]; bad && id != to.ID {
+			found = append(found, bot.Obstacle{Permission: bot.MayOverrideBad,
+				Text: fmt.Sprintf("%s contains %s, which is marked bad in %s since run #%d", to.Version, m.Artefact.Version, t, m.Run)})
+		}
+	}
+	return found
+}
+
+// Begin implements bot.Workflow.
+func (w *Workflow) Begin(s bot.Spec, t bot.Task) (bot.Handle, error) {
+	d, err := body(s)
+	if err != nil {
+		return bot.Handle{}, err
+	}
+	deployer, err := w.catalog.Deployer(d.Target)
+	if err != nil {
+		return bot.Handle{}, err
+	}
+	h, err := deployer.Begin(d, t)
+	h.Key, h.Target = t.Key, d.Target
+	return h, err
+}
+
+// Advance implements bot.Workflow.
+func (w *Workflow) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progress, error) {
+	deployer, err := w.catalog.Deployer(h.Target)
+	if err != nil {
+		return h, bot.Progress{}, err
+	}
+	next, p, err := deployer.Advance(ctx, h)
+	next.Key, next.Target = h.Key, h.Target
+	return next, p, err
+}
+
+// Cancel implements bot.Workflow.
+func (w *Workflow) Cancel(ctx context.Context, h bot.Handle) (bot.Handle, error) {
+	deployer, err := w.catalog.Deployer(h.Target)
+	if err != nil {
+		return h, err
+	}
+	next, err := deployer.Cancel(ctx, h)
+	next.Key, next.Target = h.Key, h.Target
+	return next, err
+}
+
+// Timing implements bot.Timed by asking the target's Deployer.
+func (w *Workflow) Timing(t bot.Target) bot.Timing {
+	if deployer, err := w.catalog.Deployer(t); err == nil {
+		if timed, ok := deployer.(bot.Timed); ok {
+			return timed.Timing(t)
+		}
+	}
+	return bot.DefaultTiming
+}
+
+// Settle implements bot.Settler: what went live is noted, and what a rollback
+// left is marked bad.
+func (w *Workflow) Settle(r bot.Run, p bot.Progress, at time.Time) ([]bot.Document, error) {
+	d, err := body(r.Plan.Spec)
+	if err != nil {
+		return nil, err
+	}
+	if p.State != bot.OpSucceeded || d.Action == provider.Restart {
+		return nil, nil
+	}
+	live, err := LiveDocument(d.Target, Entry{Artefact: d.To, Before: d.From, Run: r.Number, Person: r.Call.Who.Person, Action: d.Action, At: at})
+	if err != nil {
+		return nil, err
+	}
+	docs := []bot.Document{live}
+	if d.Action == provider.Rollback && d.From.ID != "" && d.From.ID != d.To.ID {
+		bad, err := BadDocument(d.Target, Mark{Artefact: d.From, Run: r.Number, Person: r.Call.Who.Person, Reason: r.Call.Reason, At: at})
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, bad)
+	}
+	return docs, nil
+}
+
+// Depth is how many entries of a target's history are looked through.
+const Depth = 200
+
+// Slot gives the slot that runs changing a target's release share.
+func Slot(t bot.Target) string { return t.String() + " release" }
+
+// Resolve gives the Resolve function of a command about one target.
+func Resolve(p bot.Permission) func(bot.Call) (bot.Ask, error) {
+	return func(c bot.Call) (bot.Ask, error) {
+		t := c.Args.Target()
+		return bot.Ask{Permission: p, Resources: []bot.Resource{t.Resource()}, Target: t}, nil
+	}
+}

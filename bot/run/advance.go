@@ -1,0 +1,248 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+const (
+	defaultNext = 500 * time.Millisecond
+	maxBackoff  = 30 * time.Second
+	maxTail     = 8  // lines of output kept for the card
+	maxSteps    = 40 // step records of one run; its card shows the rest
+)
+
+// modify applies f to the run as it stands in the store, in one transaction.
+func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c *current) error) error {
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		row, found, err := tx.Run(number)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
+		}
+		c, err := decode(row)
+		if err != nil {
+			return err
+		}
+		return f(tx, c)
+	})
+	if err == nil {
+		e.Posted()
+		e.Wake()
+	}
+	return err
+}
+
+// advance makes one call to the provider for a running run. The call's
+// deadline is durable before the call is made, and what it brought is written
+// only if the fence taken with it is still the newest.
+func (e *Engine) advance(ctx context.Context, c *current) error {
+	wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
+	if !ok {
+		return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
+			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind + "; run the version that started it"
+			return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: bot.Internal}, nil)
+		})
+	}
+	timing := bot.DefaultTiming
+	if t, ok := wf.(bot.Timed); ok {
+		timing = t.Timing(c.run.Ask.Target)
+	}
+	interrupted := c.run.InCall
+	err := e.update(ctx, c, func(tx store.Tx, c *current) error {
+		r, now := &c.run, e.Clock.Now()
+		r.Fence++
+		r.InCall, r.Acted, r.WakeAt = true, true, now
+		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle)
+		return e.put(tx, c)
+	})
+	if err != nil {
+		return err
+	}
+	e.Reach("call begun")
+	call, cancel := context.WithTimeout(ctx, timing.Call)
+	defer cancel()
+	handle := c.run.Handle
+	handle.Interrupted = interrupted
+	cancelling := c.run.CancelBy != "" && !c.run.CancelOK && !interrupted
+	var p bot.Progress
+	if cancelling {
+		handle, err = wf.Cancel(call, handle)
+	} else {
+		handle, p, err = wf.Advance(call, handle)
+	}
+	if ctx.Err() != nil && err != nil {
+		return nil // stopping: whoever comes next knows that a call was begun
+	}
+	e.Reach("call returned")
+	if err == nil && p.State.Settled() {
+		e.Reach("outcome known")
+	}
+	fence := c.run.Fence
+	return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
+		if c.run.Fence != fence || c.run.State.Settled() {
+			return errStale
+		}
+		c.row.Owner, c.row.Lease = "", time.Time{}
+		switch {
+		case err != nil:
+			return e.callFailed(tx, c, err, interrupted, cancelling)
+		case cancelling:
+			return e.cancelAsked(tx, c, handle)
+		}
+		return e.progressed(tx, c, wf, handle, p)
+	})
+}
+
+// progressed notes what one look brought.
+func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Handle, p bot.Progress) error {
+	r := &c.run
+	h.Interrupted = false
+	p.Text = e.Recorder.Redact(p.Text)
+	for _, line := range p.Lines {
+		r.Tail = append(r.Tail, e.Recorder.Redact(line))
+	}
+	if len(r.Tail) > maxTail {
+		r.Tail = append([]string(nil), r.Tail[len(r.Tail)-maxTail:]...)
+	}
+	p.Lines = nil
+	was := r.Progress
+	r.Handle, r.InCall, r.Attempt, r.Silent = h, false, 0, time.Time{}
+	r.Step++
+	if p.State.Settled() {
+		return e.conclude(tx, c, wf, p)
+	}
+	r.Progress = p
+	next := p.Next
+	if next <= 0 {
+		next = defaultNext
+	}
+	r.WakeAt = e.Clock.Now().Add(next)
+	if r.CancelBy != "" && !r.CancelOK {
+		r.WakeAt = e.Clock.Now()
+	}
+	if (was.State != p.State || was.Text != p.Text) && r.Steps < maxSteps {
+		r.Steps++
+		rec := bot.Record{Kind: bot.Step, Detail: map[string]string{"state": string(p.State)}, Text: map[string]string{"progress": p.Text}}
+		if err := e.record(tx, r, rec); err != nil {
+			return err
+		}
+	}
+	if was.State != p.State || was.Text != p.Text || !samePercent(was.Percent, p.Percent) {
+		if err := e.show(tx, r); err != nil {
+			return err
+		}
+	}
+	return e.put(tx, c)
+}
+
+func samePercent(a, b *int) bool {
+	return (a == nil) == (b == nil) && (a == nil || *a == *b)
+}
+
+// conclude ends a run with what its provider said.
+func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progress) error {
+	r := &c.run
+	r.Progress = p
+	var (
+		state bot.RunState
+		kind  bot.RecordKind
+	)
+	switch p.State {
+	case bot.OpSucceeded:
+		state, kind = bot.Succeeded, bot.SucceededKind
+	case bot.OpRolledBack:
+		state, kind = bot.RolledBack, bot.FailedKind
+	case bot.OpFailed, bot.OpPartlyDone, bot.OpSuperseded:
+		state, kind = bot.Failed, bot.FailedKind
+	case bot.OpCancelled:
+		state, kind = bot.Cancelled, bot.CancelledKind
+	default:
+		state, kind = bot.Unknown, bot.UnknownKind
+	}
+	r.Result = p.Text
+	if state == bot.Unknown {
+		r.Result = "what happened cannot be known: " + p.Text
+		if p.Check != "" {
+			r.Result += "; check: " + e.Recorder.Redact(p.Check)
+		}
+	}
+	var docs []bot.Document
+	if s, ok := wf.(bot.Settler); ok {
+		var err error
+		if docs, err = s.Settle(*r, p, e.Clock.Now()); err != nil {
+			return err
+		}
+	}
+	return e.settle(tx, c, state, bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}, docs)
+}
+
+// callFailed decides what a failed call means: try again, failed, or unknown.
+func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, interrupted, cancelling bool) error {
+	r, now := &c.run, e.Clock.Now()
+	kind := bot.KindOf(callErr)
+	e.Logger.Warn("provider call", "run", r.Number, "request", r.Call.ID, "step", r.Step, "attempt", r.Attempt, "kind", string(kind), "err", callErr)
+	switch kind {
+	case bot.Unavailable, bot.Timeout, bot.Busy:
+		if r.Silent.IsZero() {
+			r.Silent = now
+		}
+		if now.Sub(r.Silent) >= e.Patience {
+			r.Result = fmt.Sprintf("what happened cannot be known: no answer for %s (%s); look at the provider itself for %s", e.Patience, bot.Sentence(callErr, r.Call.ID), r.Handle.Key)
+			return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, nil)
+		}
+		r.Attempt++
+		wait := min(defaultNext<<min(r.Attempt, 6), maxBackoff)
+		var be *bot.Error
+		if asError(callErr, &be) && be.RetryAfter > 0 {
+			wait = min(be.RetryAfter, e.Patience)
+		}
+		r.WakeAt = now.Add(wait)
+		// Whether the call acted is not known: InCall stays, so that the next
+		// one looks for its marker first.
+		if r.Attempt == 2 {
+			r.Progress.Text = bot.Sentence(callErr, r.Call.ID) + "; trying again"
+			if err := e.show(tx, r); err != nil {
+				return err
+			}
+		}
+		return e.put(tx, c)
+	case bot.Invalid, bot.Denied, bot.NotFound, bot.Conflict:
+		if cancelling {
+			// The provider cannot cancel this: it goes on, and is followed.
+			r.CancelOK, r.InCall = true, false
+			r.WakeAt = now
+			r.Progress.Text = "it cannot be cancelled: " + bot.Sentence(callErr, r.Call.ID)
+			if err := e.show(tx, r); err != nil {
+				return err
+			}
+			return e.put(tx, c)
+		}
+		if r.Step == 0 && !interrupted {
+			r.Result = bot.Sentence(callErr, r.Call.ID)
+			return e.settle(tx, c, bot.Failed, bot.Record{Kind: bot.FailedKind, Error: kind}, nil)
+		}
+	}
+	r.Result = fmt.Sprintf("what happened cannot be known: %s; look at the provider itself for %s", bot.Sentence(callErr, r.Call.ID), r.Handle.Key)
+	return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, nil)
+}
+
+// cancelAsked notes that the provider was asked to stop; what came of it shows
+// in later looks.
+func (e *Engine) cancelAsked(tx store.Tx, c *current, h bot.Handle) error {
+	r := &c.run
+	h.Interrupted = false
+	r.Handle, r.InCall, r.CancelOK, r.Attempt, r.Silent = h, false, true, 0, time.Time{}
+	r.Step++
+	r.WakeAt = e.Clock.Now()
+	if err := e.record(tx, r, bot.Record{Kind: bot.Step, Detail: map[string]string{"state": string(bot.Cancelling), "asked": "the provider was asked to stop"}}); err != nil {
+		return err
+	}
+	return e.put(tx, c)
+}

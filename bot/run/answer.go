@@ -1,0 +1,210 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+func asError(err error, target **bot.Error) bool { return errors.As(err, target) }
+
+// Answer implements bot.Runs. When it returns nil the answer is recorded, the
+// message is finished and the run's card goes to where the answer was given;
+// when it returns an error nothing was written.
+func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number int64) (bot.Reply, error) {
+	if number == 0 {
+		var err error
+		if number, err = e.theOne(ctx, c, a); err != nil {
+			return bot.Reply{}, err
+		}
+	}
+	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
+		r := &cur.run
+		if err := e.apply(r, c, a); err != nil {
+			return err
+		}
+		if done, err := tx.Finish(c.Message); err != nil {
+			return err
+		} else if !done {
+			return ErrHandled
+		}
+		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message})
+		rec := bot.Record{Request: c.ID, Account: c.Who.Account, Person: c.Who.Person, Standing: c.Who.Standing,
+			Channel: c.Channel, Message: c.Message, Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}}
+		if c.Reason != "" {
+			rec.Text["reason"] = c.Reason
+		}
+		switch {
+		case a == bot.AnswerDeny:
+			rec.Kind = bot.DeniedRecord
+			r.Result = "denied by " + c.Who.Name()
+			if c.Reason != "" {
+				r.Result += ": " + c.Reason
+			}
+		case a == bot.AnswerCancel && r.State != bot.Cancelling:
+			rec.Kind = bot.CancelledKind
+			r.Result = "cancelled by " + c.Who.Name() + " before it began"
+		case a == bot.AnswerCancel:
+			rec.Kind = bot.Step
+			rec.Detail["state"] = string(r.State)
+		default:
+			rec.Kind = bot.Approved
+			rec.Rule = r.Decision.Require
+		}
+		if a == bot.AnswerDeny || rec.Kind == bot.CancelledKind {
+			return e.settle(tx, cur, bot.Cancelled, rec, nil)
+		}
+		if err := e.record(tx, r, rec); err != nil {
+			return err
+		}
+		if err := e.show(tx, r); err != nil {
+			return err
+		}
+		return e.put(tx, cur)
+	})
+	return bot.Reply{}, err
+}
+
+// apply checks that who may give the answer now, and changes the run.
+func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) error {
+	now := e.Clock.Now()
+	if c.Bound != "" && c.Bound != r.Digest {
+		return bot.Errorf(bot.Conflict, "#%d was planned anew since that button was shown; look at its card again", r.Number)
+	}
+	if r.State.Settled() {
+		return bot.Errorf(bot.Conflict, "#%d is over: %s", r.Number, r.State)
+	}
+	if r.State == bot.Waiting && !now.Before(r.Expires) {
+		return bot.Errorf(bot.Conflict, "#%d expired at %s; ask again if it is still wanted", r.Number, r.Expires.Format("15:04:05 MST"))
+	}
+	own := c.Who.Person == r.Call.Who.Person
+	switch a {
+	case bot.AnswerConfirm:
+		if !own {
+			return bot.Errorf(bot.Denied, "only %s can confirm #%d", r.Call.Who.Person, r.Number)
+		}
+		if r.State != bot.Waiting || missing(r) != "confirm" {
+			return bot.Errorf(bot.Conflict, "#%d does not wait for a confirmation; it is %s", r.Number, standing(r))
+		}
+		r.Confirmed = now
+	case bot.AnswerApprove:
+		if own {
+			return bot.Errorf(bot.Denied, "you asked for #%d yourself; another person must approve it", r.Number)
+		}
+		if r.State == bot.Waiting && missing(r) == "confirm" {
+			return bot.Errorf(bot.Conflict, "%s has not confirmed #%d yet", r.Call.Who.Person, r.Number)
+		}
+		for _, yes := range r.Approvals {
+			if yes.Person == c.Who.Person && yes.Digest == r.Digest {
+				return bot.Errorf(bot.Conflict, "you approved #%d already; it is %s", r.Number, standing(r))
+			}
+		}
+		if r.State != bot.Waiting {
+			return bot.Errorf(bot.Conflict, "#%d does not wait for an approval; it is %s", r.Number, standing(r))
+		}
+		rules := e.approves(r, c.Who)
+		if len(rules) == 0 {
+			return bot.Errorf(bot.Denied, "your approval does not count for #%d: %s", r.Number, e.whyNot(r, c.Who))
+		}
+		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now})
+	case bot.AnswerDeny:
+		if r.State != bot.Waiting {
+			return bot.Errorf(bot.Conflict, "#%d waits for nobody; it is %s; cancel %d stops it", r.Number, standing(r), r.Number)
+		}
+		if !own && len(e.approves(r, c.Who)) == 0 {
+			return bot.Errorf(bot.Denied, "you may not deny #%d: %s", r.Number, e.whyNot(r, c.Who))
+		}
+		return nil
+	case bot.AnswerCancel:
+		if !own {
+			d := e.Policy.Decide(bot.Request{Who: c.Who, Permission: bot.MayCancelRun, Resources: r.Ask.Resources, Channel: c.Channel, At: now})
+			if !d.Allowed {
+				return bot.Errorf(bot.Denied, "#%d is %s's: %s", r.Number, r.Call.Who.Person, d.Because)
+			}
+		}
+		switch r.State {
+		case bot.Running:
+			r.State, r.CancelBy, r.CancelAt, r.WakeAt = bot.Cancelling, c.Who.Name(), now, now
+		case bot.Cancelling:
+			return bot.Errorf(bot.Conflict, "#%d is being cancelled already, by %s", r.Number, r.CancelBy)
+		}
+		return nil
+	default:
+		return bot.Errorf(bot.Internal, "unknown answer %q", a)
+	}
+	if missing(r) != "" {
+		e.wait(r)
+	} else {
+		r.State, r.WakeAt = bot.Queued, now
+	}
+	return nil
+}
+
+// whyNot says why an approval does not count, by the policy's own words.
+func (e *Engine) whyNot(r *bot.Run, who bot.Identity) string {
+	for _, rule := range r.Decision.Needs.Approvals {
+		d := e.Policy.MayApprove(bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()}, rule)
+		if !d.Allowed {
+			return d.Because
+		}
+	}
+	return "it needs nobody's approval"
+}
+
+// theOne finds the one run that waits for this answer of this person.
+func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, error) {
+	runs, err := e.Runs(ctx, bot.RunFilter{Open: true, Limit: maxQueue})
+	if err != nil {
+		return 0, err
+	}
+	var fit, own []string
+	var number int64
+	for i := range runs {
+		r := &runs[i]
+		mine := r.Call.Who.Person == c.Who.Person
+		ok := false
+		switch a {
+		case bot.AnswerConfirm:
+			ok = mine && r.State == bot.Waiting && missing(r) == "confirm"
+		case bot.AnswerApprove:
+			ok = !mine && r.State == bot.Waiting && missing(r) == "approve" && len(e.approves(r, c.Who)) > 0
+		case bot.AnswerDeny:
+			ok = r.State == bot.Waiting && (mine || len(e.approves(r, c.Who)) > 0)
+		case bot.AnswerCancel:
+			ok = mine
+		}
+		if ok {
+			number = r.Number
+			fit = append(fit, fmt.Sprintf("#%d %s", r.Number, r.Plan.Summary))
+		} else if mine && r.State == bot.Waiting {
+			own = append(own, fmt.Sprintf("#%d", r.Number))
+		}
+	}
+	switch {
+	case len(fit) == 1:
+		return number, nil
+	case len(fit) > 1:
+		return 0, bot.Errorf(bot.Invalid, "several runs wait for that; say which: %s", strings.Join(fit, ", "))
+	case a == bot.AnswerApprove && len(own) == 1:
+		return 0, bot.Errorf(bot.Denied, "you asked for %s yourself; another person must approve it", own[0])
+	case a == bot.AnswerCancel:
+		return 0, bot.Errorf(bot.NotFound, "you have no run under way")
+	}
+	return 0, bot.Errorf(bot.NotFound, "no run waits for you to %s it", a)
+}
+
+// addPlace notes where the run's card is shown too; a place that is there
+// already only answers the newer message.
+func addPlace(r *bot.Run, p bot.Place) {
+	for i := range r.Places {
+		if r.Places[i].Channel == p.Channel && r.Places[i].Thread == p.Thread {
+			r.Places[i].ReplyTo = p.ReplyTo
+			return
+		}
+	}
+	r.Places = append(r.Places, p)
+}

@@ -1,0 +1,247 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+// CardKey gives the key of a run's card.
+func CardKey(number int64) string { return fmt.Sprintf("run/%d", number) }
+
+// show enqueues the run's card, in a new version, to every place it is shown.
+// The run must be put afterwards.
+func (e *Engine) show(tx store.Tx, r *bot.Run) error {
+	r.Card++
+	card := e.runCard(r)
+	if err := e.bindButtons(tx, r, &card); err != nil {
+		return err
+	}
+	for _, p := range r.Places {
+		if err := e.post(tx, p, card); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// post enqueues a card to one place.
+func (e *Engine) post(tx store.Tx, p bot.Place, card bot.Card) error {
+	card.ReplyTo = p.ReplyTo
+	body, err := json.Marshal(card)
+	if err != nil {
+		return fmt.Errorf("encode card %s: %w", card.Key, err)
+	}
+	now := e.Clock.Now()
+	_, err = tx.Enqueue(store.Outgoing{Channel: p.Channel, Thread: p.Thread, Key: card.Key, Version: card.Version, Card: body, Created: now, NextAt: now})
+	return err
+}
+
+// Press is what a button's token stands for.
+type Press struct {
+	Run     int64     `json:"run"`
+	Digest  string    `json:"digest"`
+	Line    string    `json:"line"`
+	Expires time.Time `json:"expires"`
+}
+
+// KindPress is the document kind of button tokens.
+const KindPress = "button"
+
+// pressLife bounds how long the button of a settled run may be pressed.
+const pressLife = 24 * time.Hour
+
+// bindButtons gives every button of the card its token, made once for each
+// digest and line.
+func (e *Engine) bindButtons(tx store.Tx, r *bot.Run, card *bot.Card) error {
+	for i := range card.Buttons {
+		b := &card.Buttons[i]
+		name := r.Digest + " " + b.Line
+		token, known := r.Tokens[name]
+		if !known {
+			token = e.IDs.New()
+			press := Press{Run: r.Number, Digest: r.Digest, Line: b.Line, Expires: r.Expires}
+			if r.State.Settled() || press.Expires.IsZero() {
+				press.Expires = e.Clock.Now().Add(pressLife)
+			}
+			body, err := json.Marshal(press)
+			if err != nil {
+				return fmt.Errorf("encode button of run %d: %w", r.Number, err)
+			}
+			if _, err := tx.PutDocument(bot.Document{Kind: KindPress, ID: token, Due: press.Expires, Body: body}); err != nil {
+				return err
+			}
+			if r.Tokens == nil {
+				r.Tokens = map[string]string{}
+			}
+			r.Tokens[name] = token
+		}
+		b.Token = token
+	}
+	return nil
+}
+
+// standing says in words how a run stands, for sentences.
+func standing(r *bot.Run) string {
+	switch {
+	case r.State == bot.Waiting && missing(r) == "confirm":
+		return "waiting for the confirmation of " + r.Call.Who.Person
+	case r.State == bot.Waiting:
+		return "waiting for " + approvalsText(r)
+	}
+	return string(r.State)
+}
+
+// approvalsText says which approvals are still open.
+func approvalsText(r *bot.Run) string {
+	var parts []string
+	for i, rule := range r.Decision.Needs.Approvals {
+		if left := rule.Count - len(counted(r, i)); left > 0 {
+			parts = append(parts, ruleText(left, rule.From))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+func ruleText(count int, from []string) string {
+	noun := "approvals"
+	if count == 1 {
+		noun = "approval"
+	}
+	s := fmt.Sprintf("%d %s", count, noun)
+	if len(from) > 0 {
+		s += " from " + strings.Join(from, " or ")
+	}
+	return s
+}
+
+// needsText says what a decision asks for before the action runs.
+func needsText(d bot.Decision) string {
+	var parts []string
+	if d.Needs.Confirm {
+		parts = append(parts, "your confirmation")
+	}
+	for _, rule := range d.Needs.Approvals {
+		parts = append(parts, ruleText(rule.Count, rule.From))
+	}
+	if d.Needs.Reason {
+		parts = append(parts, "a reason")
+	}
+	if len(d.Needs.Ticket) > 0 {
+		parts = append(parts, "a ticket in the reason")
+	}
+	if len(parts) == 0 {
+		return "nothing more"
+	}
+	return strings.Join(parts, ", then ")
+}
+
+// planCard shows what would be done.
+func planCard(r *bot.Run) bot.Card {
+	card := bot.Card{Run: r.Number, State: r.State, Fields: append([]bot.Field(nil), r.Plan.Preview...)}
+	for _, w := range r.Plan.Warnings {
+		card.Fields = append(card.Fields, bot.Field{Name: "mind", Value: w})
+	}
+	if r.Plan.Undo != "" {
+		card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
+	}
+	return card
+}
+
+// runCard draws a run as it stands.
+func (e *Engine) runCard(r *bot.Run) bot.Card {
+	title := func(format string, args ...any) string {
+		return fmt.Sprintf("#%d %s: ", r.Number, r.Plan.Summary) + fmt.Sprintf(format, args...)
+	}
+	card := bot.Card{Run: r.Number, State: r.State, Phase: bot.PhaseWorking, Outcome: bot.OutcomeOK, Tone: bot.Working}
+	number := fmt.Sprint(r.Number)
+	switch r.State {
+	case bot.Waiting:
+		card = planCard(r)
+		card.Phase, card.Outcome, card.Tone = bot.PhaseWaiting, bot.OutcomeWaiting, bot.Question
+		until := r.Expires.Sub(e.Clock.Now()).Round(time.Second)
+		if missing(r) == "confirm" {
+			card.Title = title("confirm?")
+			if later := approvalsText(r); later != "" {
+				card.Fields = append(card.Fields, bot.Field{Name: "then", Value: later})
+			}
+			card.Buttons = []bot.Button{{Label: "Confirm", Line: "confirm " + number, Danger: true}, {Label: "Cancel", Line: "cancel " + number}}
+		} else {
+			card.Title = title("waits for %s", approvalsText(r))
+			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true}, {Label: "Deny", Line: "deny " + number}}
+		}
+		card.Footer = "expires in " + until.String()
+	case bot.Queued:
+		card.Title = title("queued")
+		card.Text = r.Progress.Text
+		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
+	case bot.Running:
+		card.Title = title("running")
+		card.Progress = &bot.Gauge{Percent: r.Progress.Percent, Text: r.Progress.Text}
+		card.Link = r.Progress.Link
+		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
+	case bot.Cancelling:
+		card.Title = title("being cancelled by %s", r.CancelBy)
+		card.Progress = &bot.Gauge{Percent: r.Progress.Percent, Text: r.Progress.Text}
+		card.Tone = bot.Warning
+	case bot.Succeeded:
+		card = settledCard(r, title("done"), bot.OutcomeOK, bot.Good)
+		if r.Plan.Undo != "" {
+			card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
+			card.Buttons = []bot.Button{{Label: "Roll back", Line: r.Plan.Undo, Danger: true}}
+		}
+	case bot.Failed:
+		card = settledCard(r, title("failed"), bot.OutcomeFailed, bot.Bad)
+	case bot.RolledBack:
+		card = settledCard(r, title("failed, the old release is back"), bot.OutcomeFailed, bot.Bad)
+	case bot.Cancelled:
+		card = settledCard(r, title("cancelled"), bot.OutcomeFailed, bot.Warning)
+	case bot.Expired:
+		card = settledCard(r, title("expired"), bot.OutcomeFailed, bot.Warning)
+	case bot.Unknown:
+		card = settledCard(r, title("unknown, please look"), bot.OutcomeUnknown, bot.Bad)
+	}
+	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
+	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
+	return card
+}
+
+func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {
+	card := bot.Card{Title: title, Text: r.Result, Outcome: o, Tone: t, Link: r.Progress.Link}
+	if t == bot.Bad {
+		card.Lines = r.Tail
+	}
+	return card
+}
+
+// who says who stands behind a run.
+func (e *Engine) who(r *bot.Run) string {
+	s := "asked by " + r.Call.Who.Name()
+	var yes []string
+	for _, a := range r.Approvals {
+		if a.Digest == r.Digest {
+			yes = append(yes, a.Person)
+		}
+	}
+	if len(yes) > 0 {
+		s += ", approved by " + strings.Join(yes, " and ")
+	}
+	if !r.Started.IsZero() && !r.Ended.IsZero() {
+		s += ", took " + r.Ended.Sub(r.Started).Round(100*time.Millisecond).String()
+	}
+	return s
+}
+
+func nonEmpty(parts ...string) []string {
+	var kept []string
+	for _, p := range parts {
+		if p != "" {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,356 @@
+// Package run takes accepted calls to their end: it plans them, waits for
+// people and for slots, drives workflows at providers and survives a crash
+// between any two steps.
+//
+// Everything it knows about a run is in the store. A run is worked on under a
+// lease that is written before each call to a provider and ends after that
+// call's own deadline plus the provider's settle time, and every write of a
+// run states the revision it was made from. So a process that lost its lease,
+// or was stopped and continued, finds its next write refused, and whoever
+// comes after it tells the provider that an earlier call may have happened.
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+// Recorder writes audit records inside a transaction and hides secrets.
+type Recorder interface {
+	Append(tx store.Tx, r bot.Record) (store.Head, error)
+	Redact(s string) string
+}
+
+// Config is what an Engine works with. All fields are needed except those with
+// a default.
+type Config struct {
+	Store     store.Store
+	Recorder  Recorder
+	Policy    bot.Policy
+	Directory bot.Directory
+	// Commands gives a command by name; used to plan queued calls anew. It is
+	// called only after New, so that commands may hold the engine.
+	Commands func(name string) (bot.Command, bool)
+	// Workflows by kind, over all commands; called only after New.
+	Workflows func(kind string) (bot.Workflow, bool)
+	Clock     bot.Clock
+	IDs       bot.IDs
+	Logger    *slog.Logger
+	// Posted is called after cards were enqueued, to hurry their delivery.
+	Posted func()
+	// Reach, when set, is told the name of each point of the road as it is
+	// reached, before what comes after it; tests stop the process there.
+	Reach func(point string)
+
+	ConfirmExpires  time.Duration // default 2 minutes
+	ApprovalExpires time.Duration // default 30 minutes
+	Parallel        int           // runs worked on at once; default 64
+	Patience        time.Duration // how long a provider may stay silent; default 10 minutes
+}
+
+// Engine drives runs. Safe for concurrent use. It implements bot.Runs.
+type Engine struct {
+	Config
+	owner string
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	active map[int64]bool // runs this process is working on
+}
+
+// New makes an Engine; Run makes it work.
+func New(c Config) *Engine {
+	if c.ConfirmExpires <= 0 {
+		c.ConfirmExpires = 2 * time.Minute
+	}
+	if c.ApprovalExpires <= 0 {
+		c.ApprovalExpires = 30 * time.Minute
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 64
+	}
+	if c.Patience <= 0 {
+		c.Patience = 10 * time.Minute
+	}
+	if c.Posted == nil {
+		c.Posted = func() {}
+	}
+	if c.Reach == nil {
+		c.Reach = func(string) {}
+	}
+	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}}
+}
+
+// Wake makes the engine look for due runs now.
+func (e *Engine) Wake() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// longestNap bounds how long the engine sleeps when nothing is due, so that a
+// run written by another process, or a clock that was set, is noticed.
+const longestNap = time.Second
+
+// Run works on due runs until ctx ends, then waits for the calls under way,
+// whose contexts end with ctx.
+func (e *Engine) Run(ctx context.Context) error {
+	var workers conc.WaitGroup
+	defer workers.Wait()
+	for {
+		nap := longestNap
+		due, next, err := e.due(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			e.Logger.Error("look for due runs", "err", err)
+		default:
+			for _, row := range due {
+				if e.begin(row.Number) {
+					workers.Go(func() {
+						defer e.end(row.Number)
+						e.work(ctx, row)
+					})
+				}
+			}
+			if !next.IsZero() {
+				nap = min(nap, max(next.Sub(e.Clock.Now()), 5*time.Millisecond))
+			}
+		}
+		timer := time.NewTimer(nap)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-e.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+func (e *Engine) due(ctx context.Context) (due []store.RunRow, next time.Time, err error) {
+	err = e.Store.View(ctx, func(r store.Reader) error {
+		due, err = r.RunsDue(e.Clock.Now(), e.Parallel)
+		if err != nil || len(due) > 0 {
+			return err
+		}
+		next, _, err = r.NextWake()
+		return err
+	})
+	return due, next, err
+}
+
+func (e *Engine) begin(number int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.active[number] || len(e.active) >= e.Parallel {
+		return false
+	}
+	e.active[number] = true
+	return true
+}
+
+func (e *Engine) end(number int64) {
+	e.mu.Lock()
+	delete(e.active, number)
+	e.mu.Unlock()
+	e.Wake()
+}
+
+// work moves one due run one step on.
+func (e *Engine) work(ctx context.Context, row store.RunRow) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Logger.Error("panic while working on a run", "run", row.Number, "panic", fmt.Sprint(p))
+			e.snooze(ctx, row.Number, 10*time.Second)
+		}
+	}()
+	c, err := decode(row)
+	if err == nil {
+		switch c.run.State {
+		case bot.Waiting:
+			err = e.expire(ctx, c)
+		case bot.Queued:
+			err = e.admit(ctx, c)
+		case bot.Running, bot.Cancelling:
+			err = e.advance(ctx, c)
+		}
+	}
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, errStale):
+		// A stale write means that somebody else moved the run on: their view wins.
+	default:
+		e.Logger.Error("work on run", "run", row.Number, "err", err)
+		e.snooze(ctx, row.Number, 2*time.Second)
+	}
+}
+
+// snooze puts a run that could not be worked on off for a while, so that it
+// does not spin.
+func (e *Engine) snooze(ctx context.Context, number int64, d time.Duration) {
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		row, found, err := tx.Run(number)
+		if err != nil || !found || row.State.Settled() {
+			return err
+		}
+		row.WakeAt = e.Clock.Now().Add(d)
+		_, err = tx.PutRun(row)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		e.Logger.Error("put a run off", "run", number, "err", err)
+	}
+}
+
+// current is a run together with the row it was read from.
+type current struct {
+	run bot.Run
+	row store.RunRow
+}
+
+func decode(row store.RunRow) (*current, error) {
+	c := &current{row: row}
+	if err := json.Unmarshal(row.Body, &c.run); err != nil {
+		return nil, fmt.Errorf("decode run %d: %w", row.Number, err)
+	}
+	return c, nil
+}
+
+// errStale says that a run was moved on by somebody else meanwhile.
+var errStale = errors.New("the run was moved on meanwhile")
+
+// put writes the run into its row within tx. A row that changed since it was
+// read gives errStale.
+func (e *Engine) put(tx store.Tx, c *current) error {
+	r := &c.run
+	row := c.row
+	row.Number, row.State, row.Target, row.Person = r.Number, r.State, r.Ask.Target.String(), r.Call.Who.Person
+	row.Slot, row.WakeAt, row.Created = r.Plan.Slot, r.WakeAt, r.Created
+	if r.State.Settled() {
+		row.Holds, row.Owner, row.Lease, row.WakeAt = false, "", time.Time{}, time.Time{}
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode run %d: %w", r.Number, err)
+	}
+	row.Body = body
+	rev, err := tx.PutRun(row)
+	if err != nil {
+		return err
+	}
+	row.Rev = rev
+	c.row = row
+	return nil
+}
+
+// update applies f to the run in one transaction: the row is read afresh and
+// must still be the one that c was read from. On success c is what was
+// written; on any error c is unchanged.
+func (e *Engine) update(ctx context.Context, c *current, f func(tx store.Tx, c *current) error) error {
+	var next *current
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		row, found, err := tx.Run(c.row.Number)
+		if err != nil {
+			return err
+		}
+		if !found || row.Rev != c.row.Rev {
+			return errStale
+		}
+		copied, err := decode(row)
+		if err != nil {
+			return err
+		}
+		// The caller's changes made outside a transaction are in c.
+		copied.run, copied.row = c.run, row
+		copied.row.Holds, copied.row.Owner, copied.row.Lease = c.row.Holds, c.row.Owner, c.row.Lease
+		if err := f(tx, copied); err != nil {
+			return err
+		}
+		next = copied
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	*c = *next
+	e.Posted()
+	return nil
+}
+
+// record appends a record about the run.
+func (e *Engine) record(tx store.Tx, r *bot.Run, rec bot.Record) error {
+	rec.At = e.Clock.Now()
+	rec.Run = r.Number
+	if rec.Request == "" {
+		rec.Request = r.Call.ID
+	}
+	if rec.Account == "" {
+		who := r.Call.Who
+		rec.Account, rec.Person, rec.Standing = who.Account, who.Person, who.Standing
+		rec.Channel = r.Call.Channel
+	}
+	rec.Verb, rec.Permission, rec.Resources = r.Call.Command, r.Ask.Permission, r.Ask.Resources
+	rec.Target, rec.Spec = r.Ask.Target.String(), r.Digest
+	if rec.Rule == "" {
+		rec.Rule = r.Decision.Rule
+	}
+	_, err := e.Recorder.Append(tx, rec)
+	return err
+}
+
+// Get implements bot.Runs.
+func (e *Engine) Get(ctx context.Context, number int64) (bot.Run, error) {
+	c, err := e.load(ctx, number)
+	if err != nil {
+		return bot.Run{}, err
+	}
+	return c.run, nil
+}
+
+func (e *Engine) load(ctx context.Context, number int64) (c *current, err error) {
+	err = e.Store.View(ctx, func(r store.Reader) error {
+		row, found, err := r.Run(number)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
+		}
+		c, err = decode(row)
+		return err
+	})
+	return c, err
+}
+
+// Runs implements bot.Runs.
+func (e *Engine) Runs(ctx context.Context, f bot.RunFilter) (runs []bot.Run, err error) {
+	err = e.Store.View(ctx, func(r store.Reader) error {
+		rows, err := r.Runs(f)
+		if err != nil {
+			return err
+		}
+		runs = make([]bot.Run, 0, len(rows))
+		for _, row := range rows {
+			c, err := decode(row)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, c.run)
+		}
+		return nil
+	})
+	return runs, err
+}

@@ -1,0 +1,179 @@
+// Package store holds the port to everything that survives a restart. Package
+// store/storetest is the suite that every implementation passes.
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"quarterdeck/bot"
+)
+
+// Store is a transactional store. Safe for concurrent use, also by several
+// processes on the same database.
+type Store interface {
+	// Update runs f in one durable, serialised write transaction: when Update
+	// returns nil, everything f wrote is on disk; when f or the commit fails,
+	// nothing is. f must do no I/O of its own, may be run again after a
+	// conflict, and must not keep tx. Several callers' f may share one commit,
+	// each in a savepoint of its own.
+	Update(ctx context.Context, f func(tx Tx) error) error
+	// View runs f on a consistent snapshot.
+	View(ctx context.Context, f func(r Reader) error) error
+	Close() error
+}
+
+// Sealed is one record as stored: Body is the canonical JSON that was hashed,
+// Hash is hex SHA-256 of Body, Text the erasable values beside it. The other
+// fields are copies for searching.
+type Sealed struct {
+	Seq    int64
+	At     time.Time
+	Kind   bot.RecordKind
+	Run    int64
+	Target string
+	Person string
+	Verb   string
+	Body   []byte
+	Hash   string
+	Text   json.RawMessage // {"name":{"salt":"...","value":"..."}} or {"name":{"salt":"","erased":true}}
+}
+
+// Head is the end of the chain: the last record's sequence and hash. The zero
+// Head is an empty log.
+type Head struct {
+	Seq  int64
+	Hash string
+}
+
+// Inbound is one received message and what became of it.
+type Inbound struct {
+	ID       string // Message.ID
+	Message  bot.Message
+	State    InboxState
+	Received time.Time
+}
+
+// InboxState says how far a received message got.
+type InboxState string
+
+// The closed set of inbox states.
+const (
+	InboxNew  InboxState = "new"  // durable, not yet acted on
+	InboxDone InboxState = "done" // acted on, refused, or answered "not run"
+)
+
+// Outgoing is one card on its way to one place.
+type Outgoing struct {
+	ID      int64 // set by Enqueue, ascending
+	Channel bot.ChannelID
+	Thread  string        // the network's thread reference, when known
+	Under   string        // the card key whose message is the thread's first, when Thread is not known
+	To      bot.AccountID // private, for this account alone
+	Key     string        // the card's key; "" for a card that is never edited
+	Version int64
+	Ordered bool // delivered strictly in order within its channel (the audit channel)
+	Card    json.RawMessage
+	Created time.Time
+	NextAt  time.Time // not before
+	Tries   int
+}
+
+// RunRow is one run as stored.
+type RunRow struct {
+	Number  int64
+	Rev     int64 // counts writes; a write with a stale Rev is refused
+	State   bot.RunState
+	Target  string
+	Person  string
+	Slot    string // the slot it wants
+	Holds   bool   // holds the slot; the store refuses a second holder
+	Owner   string // who is calling the provider for it now, "" for nobody
+	Lease   time.Time
+	WakeAt  time.Time // when it next wants to be looked at; zero for never
+	Body    json.RawMessage
+	Created time.Time
+}
+
+// Reader reads a consistent snapshot.
+type Reader interface {
+	Head() (Head, error)
+	// Record gives one record, or found false.
+	Record(seq int64) (s Sealed, found bool, err error)
+	// Records selects by filter, newest first.
+	Records(f bot.RecordFilter) ([]Sealed, error)
+	// RecordsFrom gives up to limit records with Seq >= seq, ascending.
+	RecordsFrom(seq int64, limit int) ([]Sealed, error)
+
+	Run(number int64) (r RunRow, found bool, err error)
+	// Runs selects by filter, newest first.
+	Runs(f bot.RunFilter) ([]RunRow, error)
+	// RunsDue gives up to limit runs that are not settled, whose WakeAt has
+	// come and whose lease, if any, has ended; longest waiting first.
+	RunsDue(now time.Time, limit int) ([]RunRow, error)
+	// SlotHolder gives the run that holds the slot.
+	SlotHolder(slot string) (r RunRow, found bool, err error)
+	// NextWake gives the earliest time at which RunsDue may give something.
+	NextWake() (at time.Time, found bool, err error)
+
+	Document(kind, id string) (d bot.Document, found bool, err error)
+	// Documents gives up to limit documents of a kind whose ID starts with
+	// prefix, by ascending ID; when last is set, the last ones by descending ID.
+	Documents(kind, prefix string, limit int, last bool) ([]bot.Document, error)
+
+	// Unfinished gives up to limit messages in state InboxNew, oldest first.
+	Unfinished(limit int) ([]Inbound, error)
+	// OutgoingDue gives up to limit cards whose NextAt has come, by ID. Of
+	// ordered cards only the first of each channel is given.
+	OutgoingDue(now time.Time, limit int) ([]Outgoing, error)
+	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give.
+	NextOutgoing() (at time.Time, found bool, err error)
+}
+
+// Tx is a write transaction; its reads see its writes. Methods give an Error
+// of kind Conflict where a stated expectation does not hold.
+type Tx interface {
+	Reader
+	// Append writes a record. Its Seq must be Head().Seq+1.
+	Append(s Sealed) error
+	// SetText replaces the erasable values beside a record.
+	SetText(seq int64, text json.RawMessage) error
+
+	// NextRun gives the next run number, starting at 1 and never reused.
+	NextRun() (int64, error)
+	// PutRun inserts a run with Rev 0, or replaces the one whose Rev matches,
+	// and gives the new Rev. A second holder of a slot is a Conflict.
+	PutRun(r RunRow) (rev int64, err error)
+
+	// PutDocument writes d when the stored Rev equals d.Rev (0: not there
+	// yet), and gives the new Rev; otherwise Conflict.
+	PutDocument(d bot.Document) (rev int64, err error)
+	// DeleteDocument removes the document; it is no error when it is not there.
+	DeleteDocument(kind, id string) error
+
+	// Receive stores a message in state InboxNew; fresh is false, and nothing
+	// is written, when its ID was received before.
+	Receive(m bot.Message) (fresh bool, err error)
+	// Finish marks a message InboxDone; done is false when it already was,
+	// which means that somebody else acted on it.
+	Finish(id string) (done bool, err error)
+	// Forget removes finished messages received before t.
+	Forget(before time.Time) error
+
+	// Enqueue adds a card and gives its ID. A pending card of the same
+	// non-empty Key and Channel is replaced in place when its Version is
+	// lower, and o is dropped when it is higher.
+	Enqueue(o Outgoing) (int64, error)
+	// Delivered removes an outgoing card, if it still has this Version.
+	Delivered(id, version int64) error
+	// Postpone sets when to try again and how often was tried.
+	Postpone(id int64, next time.Time, tries int) error
+}
+
+// Type is one row of the table of stores. Open is given what follows
+// "SCHEME:" in the configured database.
+type Type struct {
+	Scheme string
+	Open   func(ctx context.Context, dsn string) (Store, error)
+}

@@ -1,0 +1,87 @@
+// Package audit reads the audit log in chat.
+package audit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"quarterdeck/bot"
+)
+
+const shown = 20
+
+// New makes the command.
+func New(log bot.Log) bot.Command {
+	return bot.Command{
+		Name:     "audit",
+		Summary:  "who did what, from the audit log",
+		Help:     "The newest records first. The whole log can be checked with: quarterdeck audit verify",
+		Examples: []string{"audit", "audit --target shop/prod --last 24h", "audit --by dev-one"},
+		Options: []bot.Param{
+			{Name: "target", Type: bot.TypeService, Help: "only SERVICE/ENVIRONMENT"},
+			{Name: "by", Type: bot.TypePerson, Help: "only what this person did"},
+			{Name: "run", Type: bot.TypeRun, Help: "only this run"},
+			{Name: "last", Type: bot.TypeDuration, Help: "only the last 24h, 7d, ..."},
+		},
+		Permission: bot.MayReadAudit,
+		Resolve: func(bot.Call) (bot.Ask, error) {
+			return bot.Ask{Permission: bot.MayReadAudit, Resources: []bot.Resource{bot.TheBot}}, nil
+		},
+		Read: func(ctx context.Context, c bot.Call) (bot.Reply, error) {
+			f := bot.RecordFilter{Person: c.Args["by"], Run: c.Args.Run(), Limit: shown}
+			if t := c.Args["target"]; t != "" {
+				if _, ok := bot.ParseTarget(t); !ok {
+					return bot.Reply{}, bot.Errorf(bot.Invalid, "%q is not a target; write SERVICE/ENVIRONMENT", t)
+				}
+				f.Target = t
+			}
+			if last := c.Args["last"]; last != "" {
+				d, err := time.ParseDuration(last)
+				if err != nil {
+					return bot.Reply{}, bot.Errorf(bot.Invalid, "%q is not a duration", last)
+				}
+				f.Since = c.At.Add(-d)
+			}
+			records, err := log.Records(ctx, f)
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			if len(records) == 0 {
+				return bot.Reply{Card: bot.Card{Title: "no records match"}}, nil
+			}
+			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT", "RESULT"}}
+			for _, r := range records {
+				table.Rows = append(table.Rows, row(r))
+			}
+			title := fmt.Sprintf("the last %d records", len(records))
+			return bot.Reply{Card: bot.Card{Title: title, Table: table}}, nil
+		},
+	}
+}
+
+func row(r bot.Record) []string {
+	who := r.Person
+	if who == "" {
+		who = string(r.Account)
+	}
+	what := r.Text["line"]
+	if what == "" {
+		what = r.Detail["summary"]
+	}
+	if what == "" {
+		what = strings.TrimSpace(r.Verb + " " + r.Target)
+	}
+	if r.Run != 0 {
+		what = fmt.Sprintf("#%d %s", r.Run, what)
+	}
+	result := string(r.Kind)
+	switch {
+	case r.Text["result"] != "":
+		result += ": " + r.Text["result"]
+	case r.Text["progress"] != "":
+		result += ": " + r.Text["progress"]
+	}
+	return []string{fmt.Sprint(r.Seq), r.At.Format("01-02 15:04:05"), who, what, result}
+}

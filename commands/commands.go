@@ -1,0 +1,54 @@
+// Package commands is the whole command surface, one line each.
+package commands
+
+import (
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/release"
+	"quarterdeck/commands/approve"
+	"quarterdeck/commands/audit"
+	"quarterdeck/commands/can"
+	"quarterdeck/commands/cancel"
+	"quarterdeck/commands/confirm"
+	"quarterdeck/commands/deny"
+	"quarterdeck/commands/deploy"
+	"quarterdeck/commands/help"
+	"quarterdeck/commands/history"
+	"quarterdeck/commands/restart"
+	"quarterdeck/commands/rollback"
+	"quarterdeck/commands/run"
+	"quarterdeck/commands/runs"
+	"quarterdeck/commands/status"
+	"quarterdeck/commands/whoami"
+)
+
+// Needs is what commands are made with.
+type Needs struct {
+	Catalog *provider.Catalog
+	Ledger  *release.Ledger
+	Runs    bot.Runs
+	Log     bot.Log
+	Policy  bot.Policy
+	Guide   bot.Guide
+}
+
+// All gives every command, in the order in which help shows them.
+func All(n Needs) []bot.Command {
+	return []bot.Command{
+		deploy.New(n.Catalog, n.Ledger),
+		rollback.New(n.Catalog, n.Ledger, n.Runs),
+		restart.New(n.Catalog, n.Ledger),
+		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy),
+		history.New(n.Catalog, n.Runs, n.Policy),
+		confirm.New(n.Runs),
+		approve.New(n.Runs),
+		deny.New(n.Runs),
+		cancel.New(n.Runs),
+		runs.New(n.Catalog, n.Runs, n.Policy),
+		run.New(n.Runs, n.Log, n.Policy),
+		audit.New(n.Log),
+		whoami.New(n.Guide),
+		can.New(n.Guide),
+		help.New(n.Guide),
+	}
+}

@@ -1,0 +1,122 @@
+// Package deploy is the verb that brings a version to a target.
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/release"
+)
+
+// Kind is the workflow that deploy's Specs name.
+const Kind = "deploy@1"
+
+// New makes the command.
+func New(c *provider.Catalog, l *release.Ledger) bot.Command {
+	d := planner{catalog: c, ledger: l}
+	return bot.Command{
+		Name:    "deploy",
+		Summary: "bring a version to an environment",
+		Help: "Resolves the version to one immutable artefact, shows what would change, asks for what the rules ask for, " +
+			"and rolls out. VERSION is a release, latest, previous, or an environment whose live release is meant.",
+		Examples: []string{"deploy shop v2 to staging", "deploy shop/prod staging", `deploy shop v2 prod --dry-run`},
+		Params: []bot.Param{
+			{Name: "service", Type: bot.TypeService, Help: "what to deploy"},
+			{Name: "version", Type: bot.TypeVersion, Help: "a release, latest, previous, or an environment"},
+			{Name: "environment", Type: bot.TypeEnvironment, Filler: "to", Help: "where to"},
+		},
+		Permission: bot.MayDeploy,
+		Resolve:    release.Resolve(bot.MayDeploy),
+		Plan:       d.plan,
+		Workflows:  []bot.Workflow{release.NewWorkflow(Kind, c, l)},
+	}
+}
+
+type planner struct {
+	catalog *provider.Catalog
+	ledger  *release.Ledger
+}
+
+func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
+	t := c.Args.Target()
+	deployer, err := d.catalog.Deployer(t)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	live, err := deployer.Current(ctx)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	marks, err := d.ledger.Bad(ctx, t)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	to, err := d.resolve(ctx, deployer, t, c.Args["version"], live, marks)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	summary := fmt.Sprintf("deploy %s %s to %s", t.Service, to.Version, t.Environment)
+	if to.ID == live.Artefact.ID && len(live.Mixed) == 0 && live.Deploying == "" {
+		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
+	}
+	preview, err := deployer.Preview(ctx, live.Artefact, to)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	spec, err := bot.NewSpec(Kind, "deploy", t, []bot.Resource{t.Resource()},
+		provider.Deployment{Action: provider.Deploy, Target: t, From: live.Artefact.Identity(), To: to.Identity()})
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	warnings := slices.Clone(preview.Warnings)
+	if live.Deploying != "" {
+		warnings = append(warnings, live.Deploying+" is being deployed there now")
+	}
+	if len(live.Mixed) > 0 {
+		warnings = append(warnings, fmt.Sprintf("several versions are live now: %v", live.Mixed))
+	}
+	return bot.Plan{
+		Spec:          spec,
+		Slot:          release.Slot(t),
+		Preconditions: []bot.Fact{{Name: release.FactLive, Want: live.Artefact.ID, Text: live.Artefact.Version + " is live"}},
+		Summary:       summary,
+		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, preview.Fields...),
+		Warnings:      warnings,
+		Obstacles:     release.Obstacles(t, to, preview.Contains, marks),
+		Undo:          fmt.Sprintf("rollback %s %s", t.Service, t.Environment),
+	}, nil
+}
+
+// resolve turns what was typed into one artefact: the words previous and the
+// name of another environment are ours, the rest is the provider's.
+func (d planner) resolve(ctx context.Context, deployer provider.Deployer, t bot.Target, version string, live provider.Live, marks map[string]release.Mark) (provider.Artefact, error) {
+	if version == "previous" {
+		entries, err := d.ledger.History(ctx, t, release.Depth)
+		if err != nil {
+			return provider.Artefact{}, err
+		}
+		if a, found := release.Previous(entries, marks, live.Artefact.ID); found {
+			return a, nil
+		}
+		return provider.Artefact{}, bot.Errorf(bot.NotFound, "%s has no earlier release on record", t)
+	}
+	if version != t.Environment && slices.Contains(d.catalog.Environments(t.Service), version) {
+		other := bot.Target{Service: t.Service, Environment: version}
+		source, err := d.catalog.Deployer(other)
+		if err != nil {
+			return provider.Artefact{}, err
+		}
+		there, err := source.Current(ctx)
+		if err != nil {
+			return provider.Artefact{}, err
+		}
+		if len(there.Mixed) > 0 || there.Deploying != "" {
+			return provider.Artefact{}, bot.Errorf(bot.Conflict, "%s has no single live release now; name a version", other)
+		}
+		return deployer.Resolve(ctx, there.Artefact.Version)
+	}
+	return deployer.Resolve(ctx, version)
+}

@@ -1,0 +1,59 @@
+// Package run shows one run and everything recorded about it.
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"quarterdeck/bot"
+)
+
+// New makes the command.
+func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
+	return bot.Command{
+		Name:       "run",
+		Summary:    "one run with everything recorded about it",
+		Examples:   []string{"run 12"},
+		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Help: "the run's number"}},
+		Permission: bot.MaySeeRuns,
+		Resolve:    bot.AskSelf, // the run's target is checked below
+		Read: func(ctx context.Context, c bot.Call) (bot.Reply, error) {
+			r, err := runs.Get(ctx, c.Args.Run())
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			if len(bot.Permitted(p, c, bot.MaySeeRuns, []bot.Target{r.Ask.Target})) == 0 {
+				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see the runs of %s", r.Ask.Target)
+			}
+			records, err := log.Records(ctx, bot.RecordFilter{Run: r.Number, Limit: 60})
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			slices.Reverse(records)
+			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT"}}
+			for _, rec := range records {
+				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), rec.At.Format("15:04:05"), rec.Person, what(rec)})
+			}
+			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.State), Text: r.Result, Fields: r.Plan.Preview, Table: table}
+			if r.Decision.Rule != "" {
+				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
+			}
+			if r.Digest != "" {
+				card.Fields = append(card.Fields, bot.Field{Name: "spec", Value: r.Digest})
+			}
+			return bot.Reply{Card: card}, nil
+		},
+	}
+}
+
+func what(r bot.Record) string {
+	parts := []string{string(r.Kind)}
+	for _, s := range []string{r.Detail["answer"], r.Detail["state"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
+		if s != "" && !slices.Contains(parts, s) {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ": ")
+}

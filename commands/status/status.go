@@ -1,0 +1,109 @@
+// Package status shows what is live where.
+package status
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sourcegraph/conc/iter"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/release"
+)
+
+// patience bounds how long one target may take to answer; a slow one is named
+// and holds nobody up.
+const patience = 5 * time.Second
+
+// New makes the command.
+func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bot.Command {
+	return bot.Command{
+		Name:     "status",
+		Summary:  "what is live where, and what is under way",
+		Examples: []string{"status", "status shop", "status shop/prod"},
+		Params: []bot.Param{
+			{Name: "service", Type: bot.TypeService, Optional: true, Help: "only this service"},
+			{Name: "environment", Type: bot.TypeEnvironment, Optional: true, Help: "only this environment"},
+		},
+		Permission: bot.MaySeeStatus,
+		Resolve:    bot.AskSelf, // every target is checked by itself
+		Read: func(ctx context.Context, call bot.Call) (bot.Reply, error) {
+			targets := bot.Permitted(p, call, bot.MaySeeStatus, c.Matching(call.Args["service"], call.Args["environment"]))
+			if len(targets) == 0 {
+				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see the status of that")
+			}
+			open, err := runs.Runs(ctx, bot.RunFilter{Open: true, Limit: 100})
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			look := iter.Mapper[bot.Target, []string]{MaxGoroutines: 16}
+			rows := look.Map(targets, func(t *bot.Target) []string { return row(ctx, c, l, *t, open, call.At) })
+			return bot.Reply{Card: bot.Card{
+				Title: "what is live",
+				Table: &bot.Table{Columns: []string{"TARGET", "LIVE", "UP", "SINCE", "NOW"}, Rows: rows},
+			}}, nil
+		},
+	}
+}
+
+func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Target, open []bot.Run, at time.Time) []string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	now := under(t, open)
+	deployer, err := c.Deployer(t)
+	if err != nil {
+		return []string{t.String(), "-", "-", "-", bot.Sentence(err, "status")}
+	}
+	live, err := deployer.Current(ctx)
+	if err != nil {
+		return []string{t.String(), "?", "?", "?", "no answer: " + bot.Sentence(err, "status")}
+	}
+	version := live.Artefact.Version
+	if len(live.Mixed) > 1 {
+		version = fmt.Sprintf("mixed %v", live.Mixed)
+	}
+	since := "-"
+	if !live.Since.IsZero() {
+		since = ago(at.Sub(live.Since))
+	}
+	if marks, err := l.Bad(ctx, t); err == nil {
+		if m, bad := marks[live.Artefact.ID]; bad {
+			now = join(now, fmt.Sprintf("marked bad by #%d", m.Run))
+		}
+	}
+	if now == "" && live.Deploying != "" {
+		now = live.Deploying + " being deployed by somebody else"
+	}
+	return []string{t.String(), version, fmt.Sprintf("%d/%d", live.Healthy, live.Desired), since, now}
+}
+
+func under(t bot.Target, open []bot.Run) string {
+	s := ""
+	for _, r := range open {
+		if r.Ask.Target == t {
+			s = join(s, fmt.Sprintf("#%d %s %s", r.Number, r.Plan.Summary, r.State))
+		}
+	}
+	return s
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
