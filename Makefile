@@ -1,6 +1,6 @@
 # Quarterdeck. `make demo` shows it, `make test` needs Go alone.
 
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.0-rc.1
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: demo test test-all bench bench-all lint build
 
