@@ -62,6 +62,8 @@ type Run struct {
 	// Replan says that the slot was busy when this was asked: it is planned
 	// when the slot frees.
 	Replan bool `json:"replan,omitempty"`
+	// Anew says why it must be confirmed once it is planned again.
+	Anew string `json:"anew,omitempty"`
 
 	// What the engine needs to go on after a crash.
 	Handle   Handle    `json:"handle,omitzero"`

@@ -3,8 +3,7 @@ package commands
 
 import (
 	"quarterdeck/bot"
-	"quarterdeck/bot/provider"
-	"quarterdeck/bot/release"
+	"quarterdeck/bot/app"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
 	"quarterdeck/commands/can"
@@ -22,18 +21,8 @@ import (
 	"quarterdeck/commands/whoami"
 )
 
-// Needs is what commands are made with.
-type Needs struct {
-	Catalog *provider.Catalog
-	Ledger  *release.Ledger
-	Runs    bot.Runs
-	Log     bot.Log
-	Policy  bot.Policy
-	Guide   bot.Guide
-}
-
 // All gives every command, in the order in which help shows them.
-func All(n Needs) []bot.Command {
+func All(n app.CommandNeeds) []bot.Command {
 	return []bot.Command{
 		deploy.New(n.Catalog, n.Ledger),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),

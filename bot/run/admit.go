@@ -35,7 +35,7 @@ func (e *Engine) admit(ctx context.Context, c *current) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if c.run.Replan {
-		return e.replan(ctx, c, "")
+		return e.replan(ctx, c, c.run.Anew)
 	}
 	return e.verify(ctx, c, true)
 }
@@ -48,6 +48,14 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		ahead, err := e.ahead(tx, c)
 		if err != nil {
 			return err
+		}
+		if ahead != nil && r.Plan.WayBack && !ahead.run.Plan.WayBack && ahead.run.State == bot.Queued {
+			// It holds the slot for its last checks and has started nothing.
+			ahead.run.Result = fmt.Sprintf("replaced by #%d before it began", r.Number)
+			if err := e.settle(tx, ahead, bot.Cancelled, bot.Record{Kind: bot.CancelledKind}, nil); err != nil {
+				return err
+			}
+			ahead = nil
 		}
 		if ahead != nil {
 			if err := e.preempt(tx, r, ahead); err != nil {
@@ -244,7 +252,7 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 	r.Plan = plan
 	r.Plan.Slot = slot
 	r.Digest = plan.Spec.Digest()
-	r.Replan = false
+	r.Replan, r.Anew = false, ""
 	r.Confirmed = time.Time{}
 	if err := e.decide(r, asker); err != nil {
 		return e.refuse(ctx, c, bot.Failed, bot.DeniedRecord, err)
@@ -406,6 +414,10 @@ func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
 			return err
 		}
 		other.run.WakeAt = e.Clock.Now()
+		if r.Plan.WayBack {
+			// Somebody went back while this waited: it must not undo that by itself.
+			other.run.Replan, other.run.Anew = true, fmt.Sprintf("#%d went back to an earlier release meanwhile", r.Number)
+		}
 		if err := e.put(tx, other); err != nil && !errors.Is(err, errStale) {
 			return err
 		}

@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"quarterdeck/bot"
+)
+
+// translate says in a sentence what SQLite's code means. What a person may be
+// able to mend is Unavailable: the same request works afterwards.
+func translate(err error) (bot.Kind, string) {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return bot.Internal, "the database failed"
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_PROTOCOL:
+		return bot.Unavailable, "the database is locked by another process; nothing was changed"
+	case lib.SQLITE_FULL:
+		return bot.Unavailable, "the disk that holds the database is full; nothing was changed"
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_AUTH:
+		return bot.Unavailable, "the database can only be read; nothing was changed"
+	case lib.SQLITE_IOERR:
+		return bot.Unavailable, "the disk that holds the database reports an error"
+	case lib.SQLITE_CANTOPEN:
+		return bot.Unavailable, "the database file cannot be opened"
+	case lib.SQLITE_CORRUPT:
+		return bot.Unavailable, "the database file is damaged; restore it from a backup"
+	case lib.SQLITE_NOTADB:
+		return bot.Unavailable, "the database file is not a SQLite database"
+	case lib.SQLITE_NOMEM:
+		return bot.Unavailable, "there is not enough memory for the database"
+	case lib.SQLITE_TOOBIG:
+		return bot.Invalid, "the value is too large for the database"
+	case lib.SQLITE_CONSTRAINT:
+		return bot.Conflict, "somebody else changed the same thing meanwhile"
+	}
+	return bot.Internal, "the database failed"
+}
+
+func openError(err error) error {
+	var known *bot.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	kind, say := translate(err)
+	return &bot.Error{Op: "sqlite.open", Kind: kind, Say: say, Err: err}
+}
+
+func cannotOpen(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_CANTOPEN
+}
+
+func fileError(path string, err error) error {
+	kind, what := bot.Unavailable, "cannot be opened"
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		what = "may not be opened by this user"
+	case errors.Is(err, os.ErrNotExist):
+		kind, what = bot.NotFound, "does not exist"
+	}
+	return &bot.Error{Op: "sqlite.open", Kind: kind, Say: fmt.Sprintf("%s %s", path, what), Err: err}
+}

@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+// statements collects what connections prepare.
+type statements struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// noting is a connection that notes its statements.
+type noting struct {
+	driver.Conn
+	to *statements
+}
+
+func (n noting) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
+	n.to.mu.Lock()
+	n.to.seen[q] = true
+	n.to.mu.Unlock()
+	return n.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, q)
+}
+
+// everything calls every method of the port, with every combination of what a
+// filter may hold.
+func everything(s store.Store) error {
+	at := time.Unix(1_700_000_000, 0)
+	readings := func(r store.Reader) error {
+		var errs []error
+		note := func(err error) { errs = append(errs, err) }
+		for mask := range 64 {
+			f := bot.RecordFilter{Limit: 5}
+			for bit, set := range []func(){
+				func() { f.Target = "shop/prod" }, func() { f.Person = "dev" }, func() { f.Verb = "deploy" },
+				func() { f.Kind = bot.Started }, func() { f.Run = 1 }, func() { f.Since = at },
+			} {
+				if mask&(1<<bit) != 0 {
+					set()
+				}
+			}
+			_, err := r.Records(f)
+			note(err)
+		}
+		for mask := range 8 {
+			f := bot.RunFilter{Open: mask&1 != 0}
+			if mask&2 != 0 {
+				f.State = bot.Queued
+			}
+			if mask&4 != 0 {
+				f.Target = bot.Target{Service: "shop", Environment: "prod"}
+			}
+			_, err := r.Runs(f)
+			note(err)
+		}
+		for _, last := range []bool{false, true} {
+			for _, prefix := range []string{"", "a"} {
+				_, err := r.Documents("lock", prefix, 5, last)
+				note(err)
+			}
+		}
+		_, err := r.Head()
+		note(err)
+		_, _, err = r.Record(1)
+		note(err)
+		_, err = r.RecordsFrom(1, 5)
+		note(err)
+		_, _, err = r.Run(1)
+		note(err)
+		_, err = r.RunsDue(at, 5)
+		note(err)
+		_, _, err = r.SlotHolder("a")
+		note(err)
+		_, _, err = r.NextWake()
+		note(err)
+		_, _, err = r.Document("lock", "a")
+		note(err)
+		_, err = r.Unfinished(5)
+		note(err)
+		_, err = r.OutgoingDue(at, 5)
+		note(err)
+		_, _, err = r.NextOutgoing()
+		note(err)
+		return errors.Join(errs...)
+	}
+	writings := func(tx store.Tx) error {
+		var errs []error
+		note := func(err error) { errs = append(errs, err) }
+		note(tx.Append(next(store.Head{}, at, "dev")))
+		note(tx.SetText(1, []byte("{}")))
+		number, err := tx.NextRun()
+		note(err)
+		rev, err := tx.PutRun(store.RunRow{Number: number, State: bot.Running, Slot: "a", Holds: true})
+		note(err)
+		_, err = tx.PutRun(store.RunRow{Number: number, Rev: rev, State: bot.Running, Slot: "a", Holds: true})
+		note(err)
+		rev, err = tx.PutDocument(bot.Document{Kind: "lock", ID: "a"})
+		note(err)
+		_, err = tx.PutDocument(bot.Document{Kind: "lock", ID: "a", Rev: rev})
+		note(err)
+		note(tx.DeleteDocument("lock", "a"))
+		for range 2 {
+			_, err = tx.Receive(bot.Message{ID: "m", Received: at})
+			note(err)
+			_, err = tx.Finish("m")
+			note(err)
+		}
+		note(tx.Forget(at))
+		for version := range int64(2) {
+			_, err = tx.Enqueue(store.Outgoing{Channel: "slack:A", Key: "k", Version: version})
+			note(err)
+		}
+		note(tx.Postpone(1, at, 1))
+		note(tx.Delivered(1, 1))
+		note(readings(tx))
+		return errors.Join(errs...)
+	}
+	return errors.Join(s.Update(context.Background(), writings), s.View(context.Background(), readings))
+}
+
+// TestNoStatementScans looks at the plan of every statement: whatever the size
+// of a table, a statement looks only at what it gives, at what is open or
+// pending, or at one value's entries of an index.
+func TestNoStatementScans(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "quarterdeck.db")
+	seen := &statements{seen: map[string]bool{}}
+	note := func(c driver.Conn) (driver.Conn, error) { return noting{c, seen}, nil }
+	s, err := opener{filesystem: local, onWriter: note, onReader: note}.open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := everything(s); err != nil {
+		t.Fatal(err)
+	}
+	db, err := connect(path, nil, "mode=rw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	looked, found := 0, map[string]bool{}
+	for _, q := range slices.Sorted(maps.Keys(seen.seen)) {
+		switch verb, _, _ := strings.Cut(strings.TrimSpace(q), " "); verb {
+		case "SELECT", "WITH", "UPDATE", "DELETE", "INSERT":
+		default:
+			continue // BEGIN and its like have no plan
+		}
+		if strings.Contains(q, "goose") || strings.Contains(q, "sqlite_") || strings.Contains(q, "PRAGMA") {
+			continue
+		}
+		looked++
+		rows, err := db.Query("EXPLAIN QUERY PLAN "+q, make([]any, strings.Count(q, "?"))...)
+		if err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan = append(plan, detail)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range plan {
+			if bad := wasteful(q, line); bad != "" {
+				t.Errorf("%s\n%s: %s", q, strings.Join(plan, "\n"), bad)
+			}
+		}
+		for where, index := range chosen() {
+			if strings.Contains(q, where) {
+				found[where] = true
+				if !strings.Contains(plan[0]+" ", "INDEX "+index+" ") {
+					t.Errorf("%s\n%s: want it to use %s", q, strings.Join(plan, "\n"), index)
+				}
+			}
+		}
+	}
+	if looked < 60 {
+		t.Errorf("only %d statements were looked at", looked)
+	}
+	if len(found) != len(chosen()) {
+		t.Errorf("only %v of the conditions were seen", found)
+	}
+}
+
+// chosen says which index serves where several could: the one with the fewest
+// entries for a value.
+func chosen() map[string]string {
+	return map[string]string{
+		"records WHERE run = ? AND person = ? AND target = ? AND verb = ? AND kind = ?": "records_run",
+		"records WHERE run = ? AND kind = ?":                                            "records_run",
+		"records WHERE person = ? AND target = ?":                                       "records_person",
+		"records WHERE person = ? AND verb = ?":                                         "records_person",
+		"records WHERE target = ? AND verb = ?":                                         "records_target",
+		"records WHERE target = ? AND kind = ?":                                         "records_target",
+		"records WHERE verb = ? AND kind = ?":                                           "records_verb",
+		"records WHERE latest >= ?":                                                     "records_latest",
+		"runs WHERE target = ? AND state = ?":                                           "runs_target_state",
+		"runs WHERE target = ? AND open = 1":                                            "runs_open_target",
+		"runs WHERE open = 1 AND wake_at <= ?":                                          "runs_wake",
+		"runs WHERE open = 1 AND wake_at IS NOT NULL":                                   "runs_wake",
+		"runs WHERE open = 1 ORDER BY number":                                           "runs_open",
+		"inbox WHERE state = 'new'":                                                     "inbox_new",
+	}
+}
+
+// wasteful says what is wrong with one line of a plan, "" for nothing.
+func wasteful(q, line string) string {
+	if strings.Contains(line, "TEMP B-TREE") {
+		return "it sorts"
+	}
+	rest, scan := strings.CutPrefix(line, "SCAN ")
+	if !scan {
+		return ""
+	}
+	table, how, _ := strings.Cut(rest, " ")
+	switch {
+	case table == "lane" || table == "head" || table == "due":
+		return "" // made by the statement itself, one row for a channel
+	case !strings.Contains(q, "WHERE") && strings.Contains(q, "ORDER BY") && strings.Contains(q, "LIMIT"):
+		return "" // the newest of a table, by its key
+	}
+	for _, partial := range []string{"inbox_new", "runs_open", "runs_wake", "runs_open_target"} {
+		if strings.HasSuffix(how, "INDEX "+partial) {
+			return "" // an index of what is open or pending alone
+		}
+	}
+	return "it scans"
+}

@@ -1,0 +1,5 @@
+package terminal
+
+const childSocket = "QUARTERDECK_TEST_SOCKET"
+
+func child() int { return 0 }

@@ -1,0 +1,294 @@
+package terminal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/peterh/liner"
+	"github.com/sourcegraph/conc"
+
+	"quarterdeck/bot"
+)
+
+const (
+	// firstWithin is how long the bot may take to be there at the start.
+	firstWithin = 5 * time.Second
+	// awayWithin is how long a script waits for a bot that went away.
+	awayWithin = time.Minute
+	// answerWithin is how long a script waits for the first answer to a line.
+	// The bot itself gives a line up after two minutes.
+	answerWithin = 150 * time.Second
+	// quietWithin is how long a script waits for the next news of a run that
+	// is under way.
+	quietWithin = 2 * time.Hour
+	// maxLine bounds what is sent; the bot takes less.
+	maxLine = 8 << 10
+)
+
+// Local is a command of the session itself. It gets the words after its name
+// and writes to out; its error is printed and the session goes on.
+type Local func(ctx context.Context, args []string, out io.Writer) error
+
+// Session is one conversation with a running bot over its socket. Set Socket;
+// the rest may stay zero. Use it for one call of Chat or RunOnce.
+type Session struct {
+	Socket string
+	// As is the name to speak as from the beginning; it needs impersonation.
+	As  string
+	In  io.Reader // os.Stdin by default
+	Out io.Writer // os.Stdout by default
+	// Next gives the line, or the lines separated by \n, that an empty Enter
+	// types; "" for none. Only asked on a terminal.
+	Next func() string
+	// Local are commands that never reach the bot, by their first word or two.
+	Local map[string]Local
+	// Within is how long the bot may take to be there at the start; 5 seconds
+	// by default.
+	Within time.Duration
+
+	link   *link
+	talk   *conversation
+	screen *screen
+	as     string // who speaks now
+	prompt string
+}
+
+// RunOptions is how RunOnce prints.
+type RunOptions struct {
+	// JSON prints every version of every card as one JSON object a line.
+	JSON bool
+}
+
+// Chat talks until the input ends, /quit, or ctx ends. On a terminal it edits
+// lines, with history and completion, and cards that change are redrawn in
+// place. Otherwise it takes one command a line, skips blank lines and those
+// that begin with #, echoes each behind its prompt, and goes on when the
+// answer is settled or waits for a person; at the end of the input, runs that
+// were asked for here and still wait for a person are cancelled by their asker.
+//
+// It gives nil unless the session itself failed: no bot at the start or any
+// more, no such name, or a line that was never answered. A read of In that
+// cannot be interrupted may outlive the call.
+func (s *Session) Chat(ctx context.Context) error {
+	return s.connected(ctx, func(ctx context.Context) error {
+		in, isFile := s.In.(*os.File)
+		tty := isFile && isTerminal(in)
+		if tty && in == os.Stdin && s.screen.file == os.Stdout && s.screen.tty() && liner.TerminalSupported() {
+			s.link.away = 0
+			return s.interactive(ctx)
+		}
+		return s.piped(ctx, !tty)
+	})
+}
+
+// RunOnce sends one line, prints its cards and gives the exit code that tells
+// how it ended: 0 done, 1 failed, 2 bad usage or input, 3 denied, 4 waits for a
+// person, 5 unknown. The error is not nil when the session itself failed; then
+// the code is 1, because whether the line was acted on may not be known.
+func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit int, err error) {
+	exit = 1
+	err = s.connected(ctx, func(ctx context.Context) error {
+		if o.JSON {
+			s.screen.print = printJSON
+		}
+		a, err := s.ask(ctx, line)
+		if err != nil {
+			return err
+		}
+		exit = a.exit()
+		return nil
+	})
+	return exit, err
+}
+
+// connected runs f over a live connection and ends it afterwards.
+func (s *Session) connected(ctx context.Context, f func(context.Context) error) error {
+	if s.In == nil {
+		s.In = os.Stdin
+	}
+	if s.Out == nil {
+		s.Out = os.Stdout
+	}
+	if s.Within <= 0 {
+		s.Within = firstWithin
+	}
+	s.link = newLink(s.Socket, s.Within, awayWithin)
+	s.talk = newConversation(s.link.number)
+	s.screen = newScreen(s.Out)
+
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts conc.WaitGroup
+	defer parts.Wait()
+	defer cancel(nil)
+	parts.Go(func() {
+		if err := s.link.run(inner); err != nil {
+			cancel(err)
+		}
+	})
+	select {
+	case <-s.link.ready:
+	case <-inner.Done():
+		return ended(ctx, inner)
+	}
+	s.speakAs("", s.link.introduction())
+	if s.As != "" {
+		if err := s.become(inner, s.As); err != nil {
+			return err
+		}
+	}
+	err := f(inner)
+	if inner.Err() != nil {
+		return ended(ctx, inner)
+	}
+	return err
+}
+
+// ended gives why a session ended: the link's error, or nil when the caller
+// ended it.
+func ended(outer, inner context.Context) error {
+	if outer.Err() != nil {
+		return nil
+	}
+	return context.Cause(inner)
+}
+
+// become makes the session speak as name from now on; "" is the account that
+// the operating system gives.
+func (s *Session) become(ctx context.Context, name string) error {
+	r, err := s.link.ask(ctx, request{Type: askWho, As: name})
+	if err != nil {
+		return err
+	}
+	s.speakAs(name, r.Who)
+	return nil
+}
+
+func (s *Session) speakAs(name, who string) {
+	s.as = name
+	first, _, _ := strings.Cut(clean(who), " ")
+	s.prompt = first + "> "
+}
+
+// sessionLine handles lines that are for the session itself: /as, /quit and
+// the local commands. quit is true when the session is to end.
+func (s *Session) sessionLine(ctx context.Context, line string) (handled, quit bool) {
+	words := strings.Fields(line)
+	for n := min(2, len(words)); n > 0; n-- {
+		name := strings.Join(words[:n], " ")
+		local, ok := s.Local[name]
+		if !ok {
+			continue
+		}
+		if err := local(ctx, words[n:], s.screen); err != nil && ctx.Err() == nil {
+			s.screen.say(name + ": " + sentence(err))
+		}
+		return true, false
+	}
+	if !strings.HasPrefix(words[0], "/") {
+		return false, false
+	}
+	switch {
+	case words[0] == "/quit" && len(words) == 1:
+		return true, true
+	case words[0] == "/as" && len(words) <= 2:
+		name := ""
+		if len(words) == 2 {
+			name = words[1]
+		}
+		if err := s.become(ctx, name); err != nil && ctx.Err() == nil {
+			s.screen.say(refusal(err))
+		}
+	case words[0] == "/as":
+		s.screen.say("/as takes one name; write it like /as sre, or /as alone to be yourself again")
+	default:
+		s.screen.say(fmt.Sprintf("the session does not know %q; it knows /as NAME and /quit, and everything else goes to the bot without a slash", words[0]))
+	}
+	return true, false
+}
+
+// refusal says an error the way the bot would.
+func refusal(err error) string {
+	if bot.KindOf(err) == bot.Denied {
+		return "denied: " + sentence(err)
+	}
+	return sentence(err)
+}
+
+// sentence gives what a person may read about err. The reader is the person at
+// this very terminal, so errors without a sentence of their own are shown.
+func sentence(err error) string {
+	var e *bot.Error
+	if errors.As(err, &e) && e.Say != "" {
+		return clean(e.Say)
+	}
+	return clean(err.Error())
+}
+
+// ask sends a line and prints what comes until it is answered: settled, or
+// waiting for a person.
+func (s *Session) ask(ctx context.Context, line string) (*asked, error) {
+	if len(line) > maxLine {
+		a := &asked{line: line, done: true, outcome: bot.OutcomeInvalid}
+		s.screen.show(bot.Card{Title: fmt.Sprintf("the line has %d bytes; at most 4096 are possible", len(line)), Outcome: a.outcome, Tone: bot.Warning}, "")
+		return a, nil
+	}
+	a := s.talk.expect(s.link.line(s.as, line), s.as, line)
+	patience := time.NewTimer(answerWithin)
+	defer patience.Stop()
+	for !a.done {
+		select {
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case <-patience.C:
+			return a, bot.Errorf(bot.Timeout, "no answer to %q; look at what became of it before repeating it", clean(line))
+		case e := <-s.link.events:
+			s.take(e)
+			if a.answered {
+				patience.Reset(quietWithin)
+			}
+		}
+	}
+	return a, nil
+}
+
+// take prints one event and notes what it answers.
+func (s *Session) take(e event) {
+	switch e.kind {
+	case eventCard:
+		if s.talk.take(e.card) {
+			s.screen.show(e.card, e.thread)
+		}
+	case eventRefused:
+		card := refused(e)
+		s.talk.refuse(e.n, card.Outcome)
+		s.screen.show(card, "")
+	case eventLost:
+		s.screen.notice("the bot is gone; waiting for it to come back")
+	case eventBack:
+		s.screen.back(e.version)
+	}
+}
+
+// refused draws a line that never reached the bot.
+func refused(e event) bot.Card {
+	card := bot.Card{Title: refusal(e.fault), Tone: bot.Bad, Outcome: bot.OutcomeFailed}
+	switch e.fault.Kind {
+	case bot.Denied:
+		card.Outcome = bot.OutcomeDenied
+	case bot.Invalid:
+		card.Outcome, card.Tone = bot.OutcomeInvalid, bot.Warning
+	}
+	return card
+}
+
+// printJSON writes a card as one JSON object on one line.
+func printJSON(w io.Writer, card bot.Card) error {
+	return json.NewEncoder(w).Encode(card)
+}

@@ -1,0 +1,127 @@
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"quarterdeck/bot"
+)
+
+// probeTimeout bounds the look for a live server behind an existing socket.
+const probeTimeout = 2 * time.Second
+
+// socketFile is a listening socket and the lock that says whose it is.
+type socketFile struct {
+	*net.UnixListener
+	path string
+	lock *os.File
+}
+
+// listen makes the socket at path with mode 0600, in a folder of mode 0700
+// where it has to make one. The socket file of a server that is gone is
+// replaced; a live server is a Conflict.
+func listen(ctx context.Context, path string) (*socketFile, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the folder of the socket %s cannot be made", path), Err: err}
+	}
+	if err := checkFolder(folder); err != nil {
+		return nil, err
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		if errors.Is(err, errLocked) {
+			return nil, inUse(path)
+		}
+		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the lock %s.lock cannot be taken", path), Err: err}
+	}
+	if err := clearStale(ctx, path); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		lock.Close()
+		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot listen on the socket %s", path), Err: err}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		lock.Close()
+		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the mode of the socket %s cannot be set to 0600", path), Err: err}
+	}
+	return &socketFile{UnixListener: l, path: path, lock: lock}, nil
+}
+
+// Close stops listening and removes the socket file.
+func (s *socketFile) Close() error {
+	err := s.UnixListener.Close()
+	if e := s.lock.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// clearStale removes a socket file that nobody listens on. The caller holds
+// the lock.
+func clearStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot look at %s", path), Err: err}
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return bot.Errorf(bot.Invalid, "%s exists and is not a socket; move it away, or set [bot] socket to another path", path)
+	}
+	dialer := net.Dialer{Timeout: probeTimeout}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		conn.Close()
+		return inUse(path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Conflict, Say: fmt.Sprintf("cannot tell whether a bot listens on %s", path), Err: err}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the old socket %s cannot be removed", path), Err: err}
+	}
+	return nil
+}
+
+func inUse(path string) error {
+	return bot.Errorf(bot.Conflict, "another bot listens on %s; stop it first, or set [bot] socket to another path", path)
+}
+
+// checkPath refuses paths that do not fit the kernel's socket address.
+func checkPath(path string) error {
+	switch {
+	case path == "":
+		return bot.Errorf(bot.Invalid, "the terminal needs a socket; set [bot] socket to a path")
+	case len(path) > maxPath:
+		return bot.Errorf(bot.Invalid, "the socket path has %d bytes and at most %d are possible; set [bot] socket to a shorter path than %s", len(path), maxPath, path)
+	}
+	return nil
+}
+
+// checkFolder refuses a folder in which others could replace the socket.
+func checkFolder(folder string) error {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot look at the folder %s", folder), Err: err}
+	}
+	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return bot.Errorf(bot.Invalid, "others can write to %s and could replace the socket in it; run chmod 700 %s", folder, folder)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+// Package app is the assembly: configuration and tables of adapters in, a
+// running bot out. The main program, the demo and the tests all use it, so
+// that what is tested is what runs.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"quarterdeck/auth"
+	"quarterdeck/auth/directory"
+	"quarterdeck/bot"
+	"quarterdeck/bot/audit"
+	"quarterdeck/bot/config"
+	"quarterdeck/bot/grammar"
+	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/release"
+	"quarterdeck/bot/router"
+	"quarterdeck/bot/run"
+	"quarterdeck/bot/store"
+)
+
+// Tables is what a program can be configured to use.
+type Tables struct {
+	Chats     []bot.ChatType
+	Providers []provider.Type
+	Stores    []store.Type
+	// Commands gives the command surface.
+	Commands func(CommandNeeds) []bot.Command
+}
+
+// CommandNeeds is what commands are made with.
+type CommandNeeds struct {
+	Catalog *provider.Catalog
+	Ledger  *release.Ledger
+	Runs    bot.Runs
+	Log     bot.Log
+	Policy  bot.Policy
+	Guide   bot.Guide
+}
+
+// Options is what differs between a real start and a test's. Zero fields have
+// defaults.
+type Options struct {
+	Version string
+	Clock   bot.Clock
+	IDs     bot.IDs
+	Logger  *slog.Logger
+}
+
+// App is one assembled bot. Make it with New, run it once with Run.
+type App struct {
+	Config    *config.Config
+	Policy    *auth.Policy
+	Directory *directory.Directory
+	Catalog   *provider.Catalog
+
+	tables  Tables
+	options Options
+	chats   map[string]bot.Chat
+	guide   *router.Guide
+
+	ready chan struct{}
+	once  sync.Once
+}
+
+// Known gives the names that a configuration may use with these tables.
+func (t Tables) Known() config.Known {
+	k := config.Known{Bindings: []string{"deploy"}}
+	for _, c := range t.Chats {
+		k.Chats = append(k.Chats, c.Name)
+	}
+	for _, p := range t.Providers {
+		k.Providers = append(k.Providers, p.Name)
+	}
+	return k
+}
+
+// New checks the configuration against everything it names, offline and
+// without secrets: policy, people, providers and their bindings, chat
+// networks. Its error lists every fault.
+func New(c *config.Config, t Tables, o Options) (*App, error) {
+	if o.Clock == nil {
+		o.Clock = bot.SystemClock{}
+	}
+	if o.IDs == nil {
+		o.IDs = bot.RandomIDs{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
+	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	var errs []error
+	var err error
+	if a.Catalog, err = bindAll(c, t, o, redact); err != nil {
+		errs = append(errs, err)
+		a.Catalog = provider.NewCatalog(nil, nil)
+	}
+	people, roles := peopleOf(c)
+	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
+		errs = append(errs, err)
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
+		errs = append(errs, err)
+	} else {
+		errs = append(errs, emptyApprovers(c, a.Directory)...)
+	}
+	a.guide = &router.Guide{Catalog: a.Catalog}
+	for _, ct := range t.Chats {
+		raw, configured := c.Chats[ct.Name]
+		if !configured {
+			continue
+		}
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
+			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		a.chats[ct.Name] = chat
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Ready is closed once the bot takes commands.
+func (a *App) Ready() <-chan struct{} { return a.ready }
+
+// OpenStore opens the configured database.
+func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
+	scheme, dsn, _ := strings.Cut(c.Bot.Database, ":")
+	for _, s := range t.Stores {
+		if s.Scheme == scheme {
+			return s.Open(ctx, dsn)
+		}
+	}
+	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
+}
+
+// Run opens the store, records that it started, and serves until ctx ends.
+// What is under way then is in the store and is taken up at the next start.
+func (a *App) Run(ctx context.Context) error {
+	o, c := a.options, a.Config
+	s, err := OpenStore(ctx, c, a.tables)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
+
+	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger,
+		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
+	commands := map[string]bot.Command{}
+	workflows := map[string]bot.Workflow{}
+	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
+	posted := func() { deliverer.Wake(); mirror.Wake() }
+	deliverer.Gap = mirror.Gap
+	engine := run.New(run.Config{
+		Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
+		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
+		Posted:    posted, Reach: reach,
+		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
+	})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Log: log, Policy: a.Policy, Guide: a.guide})
+	for _, cmd := range all {
+		commands[cmd.Name] = cmd
+		for _, w := range cmd.Workflows {
+			workflows[w.Kind()] = w
+		}
+	}
+	g, err := grammar.New(all, words{a.Catalog, a.Directory})
+	if err != nil {
+		return err
+	}
+	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Engine: engine,
+		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
+	a.guide.Router = r
+	if err := a.recordStart(ctx, s, log); err != nil {
+		return err
+	}
+	key, err := audit.OpenKey(c.Audit.Key)
+	if err != nil {
+		return err
+	}
+	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
+		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
+
+	// Whatever ends first ends everything; a part that fails says why.
+	parts := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
+	parts.Go(engine.Run)
+	parts.Go(r.Run)
+	parts.Go(deliverer.Run)
+	parts.Go(mirror.Run)
+	parts.Go(checkpointer.Run)
+	for _, chat := range a.chats {
+		parts.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
+	}
+	parts.Go(func(ctx context.Context) error {
+		for _, chat := range a.chats {
+			if l, ok := chat.(interface{ Listening() <-chan struct{} }); ok {
+				select {
+				case <-l.Listening():
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}
+		a.once.Do(func() { close(a.ready) })
+		return nil
+	})
+	err = parts.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// words are the names that the grammar knows.
+type words struct {
+	*provider.Catalog
+	*directory.Directory
+}
+
+// Verify checks the audit log of the configured database against the
+// configured checkpoint file and against further checkpoints, each a line as
+// posted or the path of a file of such lines.
+func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (audit.Report, error) {
+	s, err := OpenStore(ctx, c, t)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	defer s.Close()
+	public, err := audit.ReadPublicKey(c.Audit.Key)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	o := audit.VerifyOptions{PublicKey: public}
+	if _, err := os.Stat(c.Audit.Checkpoints); err == nil {
+		o.Files = append(o.Files, c.Audit.Checkpoints)
+	}
+	for _, s := range against {
+		if cp, err := audit.ParseCheckpoint(s); err == nil {
+			o.Against = append(o.Against, cp)
+			continue
+		}
+		o.Files = append(o.Files, s)
+	}
+	return audit.Verify(ctx, s, o)
+}

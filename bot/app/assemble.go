@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"quarterdeck/auth"
+	"quarterdeck/auth/directory"
+	"quarterdeck/bot"
+	"quarterdeck/bot/audit"
+	"quarterdeck/bot/config"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/store"
+)
+
+func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
+	var people []directory.Person
+	for _, p := range c.People {
+		people = append(people, directory.Person{Where: p.Where, Name: p.Name, Accounts: p.Accounts, Roles: p.Roles, Email: p.Email, GitHub: p.GitHub})
+	}
+	var roles []directory.Role
+	for _, r := range c.Roles {
+		roles = append(roles, directory.Role{Where: r.Where, Name: r.Name, Groups: r.Groups})
+	}
+	return people, roles
+}
+
+func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog) auth.Rules {
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets()}
+	for _, g := range c.Grants {
+		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,
+			Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
+	}
+	for _, x := range c.Denies {
+		r.Denies = append(r.Denies, auth.Deny{Where: x.Where, Roles: x.Roles, Persons: x.Persons, Permissions: x.Permissions,
+			Targets: x.Targets, Channels: x.Channels, Hours: x.Hours, Reason: x.Reason})
+	}
+	for _, q := range c.Requires {
+		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket}
+		if q.Approvals != nil {
+			rule.Approvals = &bot.ApprovalRule{Count: q.Approvals.Count, From: q.Approvals.From}
+		}
+		r.Requires = append(r.Requires, rule)
+	}
+	return r
+}
+
+// emptyApprovers refuses approvals that too few people could ever give: a rule
+// that can only be met by its absence is a mistake.
+func emptyApprovers(c *config.Config, d *directory.Directory) []error {
+	var errs []error
+	for _, q := range c.Requires {
+		if q.Approvals == nil {
+			continue
+		}
+		able := map[string]bool{}
+		groups := 0
+		for _, role := range q.Approvals.From {
+			groups += len(d.GroupsOf(role))
+			for _, person := range d.Holders(role) {
+				able[person] = true
+			}
+		}
+		if len(q.Approvals.From) > 0 && groups == 0 && len(able) < q.Approvals.Count {
+			errs = append(errs, bot.Errorf(bot.Invalid, "%s: %d approvals from %s are required, but only %d persons hold that; give the role to more people or lower the count",
+				q.Where, q.Approvals.Count, strings.Join(q.Approvals.From, ", "), len(able)))
+		}
+	}
+	return errs
+}
+
+// bindAll opens the configured providers and binds every service to them.
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string) (*provider.Catalog, error) {
+	var errs []error
+	opened := map[string]provider.Provider{}
+	for _, p := range c.Providers {
+		for _, pt := range t.Providers {
+			if pt.Name != p.Type {
+				continue
+			}
+			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact})
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			opened[p.Name] = made
+		}
+	}
+	bindings := map[bot.Target]provider.Bindings{}
+	for _, s := range c.Services {
+		var b provider.Bindings
+		if d := s.Deploy; d != nil {
+			if p, ok := opened[d.Provider]; ok {
+				binder, can := p.(provider.DeployBinder)
+				if !can {
+					errs = append(errs, bot.Errorf(bot.Invalid, "%s: provider %q cannot deploy", d.Raw.Where(), d.Provider))
+				} else if bound, err := binder.BindDeploy(s.Target, d.Raw); err != nil {
+					errs = append(errs, err)
+				} else {
+					b.Deploy = bound
+				}
+			}
+		}
+		bindings[s.Target] = b
+	}
+	return provider.NewCatalog(c.Environments, bindings), errors.Join(errs...)
+}
+
+// kindRules is the document that keeps who there was and what the rules were
+// at the last start.
+const kindRules = "rules"
+
+// recordStart records that the bot started and, when people, roles or rules
+// are not what they were at the last start, what changed.
+func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log) error {
+	people, roles := a.Directory.Describe()
+	snapshot := a.Policy.Snapshot(people, roles)
+	body, err := json.Marshal(snapshot)
+	if err != nil {
+		return fmt.Errorf("encode the rules: %w", err)
+	}
+	err = s.Update(ctx, func(tx store.Tx) error {
+		old, found, err := tx.Document(kindRules, "now")
+		if err != nil {
+			return err
+		}
+		if found && string(old.Body) == string(body) {
+			return nil
+		}
+		var before auth.Snapshot
+		if found {
+			if err := json.Unmarshal(old.Body, &before); err != nil {
+				return fmt.Errorf("decode the rules of the last start: %w", err)
+			}
+		}
+		diff := auth.Diff(before, snapshot)
+		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
+			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
+			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
+		if _, err := log.Append(tx, rec); err != nil {
+			return err
+		}
+		_, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record the start: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,6 @@
+//go:build !(failpoint && unix)
+
+package app
+
+// reach is where builds for crash tests stop the process; see reach_failpoint.go.
+var reach func(point string)

@@ -1,0 +1,34 @@
+//go:build failpoint && unix
+
+package app
+
+import (
+	"os"
+	"sync"
+	"syscall"
+)
+
+// In a build with the tag failpoint, the process stops for good at the point
+// named by QUARTERDECK_STOP_AT the first time it gets there, after writing the
+// point's name to the file QUARTERDECK_STOP_FILE. A test then kills it there.
+var (
+	stopOnce sync.Once
+	reach    = func(point string) {
+		if point == "" || point != os.Getenv("QUARTERDECK_STOP_AT") {
+			return
+		}
+		stop := false
+		stopOnce.Do(func() { stop = true })
+		if !stop {
+			return
+		}
+		if err := os.WriteFile(os.Getenv("QUARTERDECK_STOP_FILE"), []byte(point), 0o600); err != nil {
+			panic(err)
+		}
+		// The whole process stops, not this goroutine alone: nothing else of it
+		// may go on as if it had not died here.
+		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+			panic(err)
+		}
+	}
+)

@@ -1,0 +1,114 @@
+// Package config reads the configuration: strict TOML in, checked values out.
+// Whatever is wrong is reported all at once, each fault with its file, line and
+// remedy, and nothing starts. Secrets stay references; see [Secret].
+package config
+
+import (
+	"regexp"
+	"time"
+
+	"quarterdeck/bot"
+)
+
+// Known is the names that a configuration may use, from the program's tables.
+type Known struct {
+	Chats     []string // chat networks: "terminal", "slack"
+	Providers []string // provider types: "exec"
+	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
+}
+
+// Config is a whole configuration. All paths are absolute.
+type Config struct {
+	Path         string
+	Bot          Bot
+	Audit        Audit
+	Chats        map[string]bot.Raw // [chat.NAME]
+	People       []Person
+	Roles        []Role
+	Grants       []Grant
+	Denies       []Deny
+	Requires     []Require
+	Environments []string // in the order of the file
+	Providers    []Provider
+	Services     []Service
+}
+
+// Bot is the [bot] table.
+type Bot struct {
+	Database        string // "sqlite:/abs/path"
+	Socket          string
+	State           string // folder for what providers keep
+	Location        *time.Location
+	ConfirmExpires  time.Duration
+	ApprovalExpires time.Duration
+	Rate            int // commands a minute and person
+}
+
+// Audit is the [audit] table.
+type Audit struct {
+	Channels    []bot.ChannelID
+	Key         string // path of the key that signs checkpoints
+	Checkpoints string // path of the checkpoint file
+	Redact      []*regexp.Regexp
+}
+
+// Person is one [[person]].
+type Person struct {
+	Where    string
+	Name     string
+	Accounts []bot.AccountID
+	Roles    []string
+	Email    string
+	GitHub   string
+}
+
+// Role is one [[role]].
+type Role struct {
+	Where  string
+	Name   string
+	Groups []string
+}
+
+// Grant is one [[grant]].
+type Grant struct {
+	Where                                                 string
+	Roles, Persons, Permissions, Targets, Channels, Hours []string
+}
+
+// Deny is one [[deny]].
+type Deny struct {
+	Where                                                 string
+	Roles, Persons, Permissions, Targets, Channels, Hours []string
+	Reason                                                string
+}
+
+// Require is one [[require]].
+type Require struct {
+	Where                string
+	Permissions, Targets []string
+	Confirm              bool
+	Approvals            *bot.ApprovalRule
+	Reason               bool
+	Ticket               string
+}
+
+// Provider is one [provider.NAME].
+type Provider struct {
+	Name string
+	Type string
+	Raw  bot.Raw // without type
+}
+
+// Service is one [service.NAME.ENV].
+type Service struct {
+	Where  string
+	Target bot.Target
+	Deploy *Binding
+}
+
+// Binding is one key of a service's table: the provider, and the provider's
+// own keys.
+type Binding struct {
+	Provider string
+	Raw      bot.Raw // without provider
+}

@@ -1,0 +1,64 @@
+package config
+
+// file is the configuration as written. Every key is documented in
+// config.example.toml; tests hold the two against one another.
+type file struct {
+	Bot struct {
+		Database        string `toml:"database"`
+		Socket          string `toml:"socket"`
+		State           string `toml:"state"`
+		Timezone        string `toml:"timezone"`
+		ConfirmExpires  string `toml:"confirm_expires"`
+		ApprovalExpires string `toml:"approval_expires"`
+		Rate            *int   `toml:"rate"`
+	} `toml:"bot"`
+	Audit struct {
+		Channels    []string `toml:"channels"`
+		Key         string   `toml:"key"`
+		Checkpoints string   `toml:"checkpoints"`
+		Redact      []string `toml:"redact"`
+	} `toml:"audit"`
+	Chat   map[string]map[string]any `toml:"chat"`
+	Person []struct {
+		Name     string   `toml:"name"`
+		Accounts []string `toml:"accounts"`
+		Roles    []string `toml:"roles"`
+		Email    string   `toml:"email"`
+		GitHub   string   `toml:"github"`
+	} `toml:"person"`
+	Role []struct {
+		Name   string   `toml:"name"`
+		Groups []string `toml:"groups"`
+	} `toml:"role"`
+	Grant []struct {
+		Roles       []string `toml:"roles"`
+		Persons     []string `toml:"persons"`
+		Permissions []string `toml:"permissions"`
+		Targets     []string `toml:"targets"`
+		Channels    []string `toml:"channels"`
+		Hours       []string `toml:"hours"`
+	} `toml:"grant"`
+	Deny []struct {
+		Roles       []string `toml:"roles"`
+		Persons     []string `toml:"persons"`
+		Permissions []string `toml:"permissions"`
+		Targets     []string `toml:"targets"`
+		Channels    []string `toml:"channels"`
+		Hours       []string `toml:"hours"`
+		Reason      string   `toml:"reason"`
+	} `toml:"deny"`
+	Require []struct {
+		Permissions []string `toml:"permissions"`
+		Targets     []string `toml:"targets"`
+		Confirm     bool     `toml:"confirm"`
+		Approvals   *struct {
+			Count int      `toml:"count"`
+			From  []string `toml:"from"`
+		} `toml:"approvals"`
+		Reason bool   `toml:"reason"`
+		Ticket string `toml:"ticket"`
+	} `toml:"require"`
+	Environment map[string]struct{}                             `toml:"environment"`
+	Provider    map[string]map[string]any                       `toml:"provider"`
+	Service     map[string]map[string]map[string]map[string]any `toml:"service"`
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// configuration is the demo's config.toml: the same rules a small team would
+// write, on the demo's own platform. It is an ordinary configuration of the
+// ordinary bot.
+const configuration = `# Written by the demo; change it and type: restart-bot
+[bot]
+database = "sqlite:quarterdeck.db"
+socket   = "quarterdeck.sock"
+state    = "state"
+
+[audit]
+channels = ["file:audit-channel.txt"]
+key      = "file:audit.key"
+
+[chat.terminal]
+impersonate = true            # /as sre; only ever for a demo
+[chat.file]
+dir = "."
+
+[[person]]
+name = "dev"
+accounts = ["terminal:dev"]
+roles = ["developer"]
+[[person]]
+name = "sre"
+accounts = ["terminal:sre"]
+roles = ["sre", "developer"]
+[[person]]
+name = "guest"
+accounts = ["terminal:guest"]
+roles = ["visitor"]
+
+[[grant]]
+roles = ["developer"]
+permissions = ["deploy", "rollback", "restart", "status", "history", "run.read"]
+targets = ["shop/*"]
+[[grant]]
+roles = ["developer"]
+permissions = ["audit"]
+[[grant]]
+roles = ["sre"]
+permissions = ["run.cancel", "release.override"]
+targets = ["shop/*"]
+[[grant]]
+roles = ["visitor"]
+permissions = ["status"]
+targets = ["shop/staging"]
+[[require]]
+permissions = ["deploy", "restart"]
+targets = ["*/prod"]
+confirm = true
+approvals = { count = 1, from = ["sre"] }
+
+[environment.staging]
+[environment.prod]
+
+[provider.platform]
+type = "exec"
+dir = "platform"
+
+[service.shop.staging]
+deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
+[service.shop.prod]
+deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
+`
+
+// writeConfiguration puts config.toml into dir unless one is there, and gives
+// its path.
+func writeConfiguration(dir string) (string, error) {
+	path := filepath.Join(dir, "config.toml")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {
+		return "", fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	return path, nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"quarterdeck/adapters/exec"
+	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/sqlite"
+	"quarterdeck/adapters/terminal"
+	"quarterdeck/bot"
+	"quarterdeck/bot/app"
+	"quarterdeck/bot/config"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/store"
+	"quarterdeck/commands"
+)
+
+// tables is the demo's own, so that it links no SDK.
+func tables() app.Tables {
+	return app.Tables{
+		Chats:     []bot.ChatType{terminal.Type(), file.Type()},
+		Providers: []provider.Type{execprovider.Type()},
+		Stores:    []store.Type{sqlite.Type()},
+		Commands:  commands.All,
+	}
+}
+
+// serve is the bot's process: the same assembly as in production.
+func serve(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	t := tables()
+	c, err := config.Load(args[0], t.Known())
+	if err == nil {
+		var a *app.App
+		a, err = app.New(c, t, app.Options{Version: "demo", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		if err == nil {
+			err = a.Run(ctx)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// botProcess keeps the bot's process running, as an init system would.
+type botProcess struct {
+	exe, config, log string
+
+	mu      sync.Mutex
+	process *os.Process
+}
+
+const (
+	restartAfter = 300 * time.Millisecond
+	stopWithin   = 8 * time.Second
+	// hopeless is how often in a row the bot may end by itself within a second
+	// before the demo gives up.
+	hopeless = 3
+)
+
+// run starts the bot and starts it again whenever it ends, until ctx ends.
+func (b *botProcess) run(ctx context.Context) error {
+	log, err := os.OpenFile(b.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	for fast := 0; ctx.Err() == nil; {
+		began := time.Now()
+		cmd := exec.CommandContext(ctx, b.exe, serveArg, b.config)
+		cmd.Stdout, cmd.Stderr = log, log
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		cmd.WaitDelay = stopWithin
+		ownGroup(cmd)
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		b.set(cmd.Process)
+		err := cmd.Wait()
+		b.set(nil)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() > 0 && time.Since(began) < time.Second {
+			if fast++; fast >= hopeless {
+				return fmt.Errorf("the bot does not start; see %s", b.log)
+			}
+		} else {
+			fast = 0
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartAfter):
+		}
+	}
+	return nil
+}
+
+func (b *botProcess) set(p *os.Process) {
+	b.mu.Lock()
+	b.process = p
+	b.mu.Unlock()
+}
+
+// kill ends the bot as a crash would: kill -9.
+func (b *botProcess) kill() (pid int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.process == nil {
+		return 0, errors.New("the bot is not running at this moment")
+	}
+	return b.process.Pid, b.process.Kill()
+}
+
+// ready waits until the bot takes connections.
+func (b *botProcess) ready(ctx context.Context, socket string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("the bot did not start; see %s", b.log))
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := net.DialTimeout("unix", socket, time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/app"
+	"quarterdeck/bot/audit"
+)
+
+type auditCmd struct {
+	Verify verifyCmd `cmd:"" help:"Check that nothing in the audit log was edited, removed, reordered or cut off."`
+	Export exportCmd `cmd:"" help:"Write the audit log to standard output, one JSON object a line."`
+	Tail   tailCmd   `cmd:"" help:"Follow the audit log."`
+}
+
+type verifyCmd struct {
+	configured
+	Against []string `help:"A further checkpoint, as posted to the audit channel, or a file of them." sep:"none"`
+	JSON    bool     `help:"Print the report as JSON." name:"json"`
+}
+
+// Run verifies the log. It ends with 1 when something is wrong.
+func (v verifyCmd) Run(ctx context.Context) error {
+	c, err := v.load()
+	if err != nil {
+		return err
+	}
+	report, err := app.Verify(ctx, c, tables(), v.Against)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
+			return err
+		}
+	} else {
+		fmt.Println(report.Summary())
+		for _, p := range report.Problems {
+			fmt.Printf("  %s: %s\n", p.Kind, p.Say)
+		}
+	}
+	if !report.OK {
+		return exitCode(exitFailed)
+	}
+	return nil
+}
+
+type exportCmd struct{ configured }
+
+// Run exports the log.
+func (e exportCmd) Run(ctx context.Context) error {
+	c, err := e.load()
+	if err != nil {
+		return err
+	}
+	s, err := app.OpenStore(ctx, c, tables())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return audit.Export(ctx, s, os.Stdout, audit.JSONL)
+}
+
+type tailCmd struct {
+	configured
+	Last int64 `help:"Begin with this many of the records that are there." default:"10"`
+}
+
+// Run follows the log until it is interrupted.
+func (t tailCmd) Run(ctx context.Context) error {
+	c, err := t.load()
+	if err != nil {
+		return err
+	}
+	s, err := app.OpenStore(ctx, c, tables())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	out := json.NewEncoder(os.Stdout)
+	return audit.Tail(ctx, s, audit.TailOptions{Last: t.Last}, func(r bot.Record, err error) error {
+		if err != nil {
+			return out.Encode(struct {
+				Seq   int64  `json:"seq"`
+				Error string `json:"error"`
+			}{r.Seq, err.Error()})
+		}
+		return out.Encode(tailed{r, r.Text})
+	})
+}
+
+// tailed is a record with the values that are kept beside its hashed text.
+type tailed struct {
+	bot.Record
+	Text map[string]string `json:"text,omitempty"`
+}

@@ -1,0 +1,187 @@
+// Command quarterdeck is the ChatOps bot: one program through which a team
+// runs its production from chat.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"quarterdeck/adapters"
+	"quarterdeck/adapters/exec"
+	"quarterdeck/bot"
+	"quarterdeck/bot/app"
+	"quarterdeck/bot/config"
+	"quarterdeck/commands"
+)
+
+// Exit codes of the program; run has its own, see Run.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the bot."`
+	Chat    chatCmd    `cmd:"" help:"Talk to the bot from this terminal, as yourself."`
+	Run     runCmd     `cmd:"" help:"Run one command and exit with how it ended."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration, offline and without secrets."`
+	Explain explainCmd `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
+	Init    initCmd    `cmd:"" help:"Write a first configuration."`
+	Audit   auditCmd   `cmd:"" help:"Verify, export or follow the audit log."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// configured is what every command that reads the configuration has.
+type configured struct {
+	Config string `help:"Path of the configuration." default:"config.toml" type:"path" env:"QUARTERDECK_CONFIG"`
+}
+
+func (c configured) load() (*config.Config, error) {
+	return config.Load(c.Config, tables().Known())
+}
+
+func (c configured) app(o app.Options) (*app.App, error) {
+	loaded, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	o.Version = version()
+	return app.New(loaded, tables(), o)
+}
+
+func tables() app.Tables {
+	return app.Tables{Chats: adapters.Chats(), Providers: adapters.Providers(), Stores: adapters.Stores(), Commands: commands.All}
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// exitCode is an error that carries nothing but a code: what was to be said
+// was said.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+func main() {
+	if code, handled := execprovider.Main(os.Args[1:]); handled {
+		os.Exit(code)
+	}
+	os.Exit(start(os.Args[1:]))
+}
+
+func start(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("quarterdeck"), kong.UsageOnError(),
+		kong.Description("A ChatOps bot: deploy, roll back and look after production from chat, checked, recorded and approved."),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quarterdeck:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quarterdeck:", err)
+		return exitUsage
+	}
+	var code exitCode
+	switch err := parsed.Run(); {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	default:
+		fmt.Fprintln(os.Stderr, message(err))
+		if bot.KindOf(err) == bot.Invalid {
+			return exitUsage
+		}
+		return exitFailed
+	}
+}
+
+// message is what the person at this very terminal reads of an error: each
+// fault's own sentence, and the cause of what has none.
+func message(err error) string {
+	var e *bot.Error
+	if errors.As(err, &e) && e.Say != "" && e.Err == nil {
+		return err.Error()
+	}
+	return "quarterdeck: " + err.Error()
+}
+
+type serveCmd struct {
+	configured
+	LogLevel slog.Level `help:"Lowest level that is logged." default:"INFO"`
+	LogJSON  bool       `help:"Log as JSON." name:"log-json"`
+}
+
+// Run serves until SIGINT or SIGTERM.
+func (s serveCmd) Run(ctx context.Context) error {
+	a, err := s.app(app.Options{Logger: logger(os.Stderr, s.LogLevel, s.LogJSON)})
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if json {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+type checkCmd struct{ configured }
+
+// Run checks the configuration as serve would.
+func (c checkCmd) Run() error {
+	a, err := c.app(app.Options{})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s is in order: %d people, %d targets\n", c.Config, len(a.Config.People), len(a.Catalog.Targets()))
+	return nil
+}
+
+type explainCmd struct {
+	configured
+	Account string   `arg:"" help:"The account, such as slack:T0123/U0001, or a person's name."`
+	Command []string `arg:"" passthrough:"" help:"The command as it would be typed."`
+}
+
+// Run explains a decision without running anything.
+func (e explainCmd) Run(ctx context.Context) error {
+	a, err := e.app(app.Options{})
+	if err != nil {
+		return err
+	}
+	s, err := a.Explain(ctx, e.Account, words(e.Command))
+	if err != nil {
+		return err
+	}
+	fmt.Println(s)
+	return nil
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	fmt.Println("quarterdeck", version())
+	return nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"quarterdeck/adapters/terminal"
+	"quarterdeck/bot/app"
+)
+
+type chatCmd struct {
+	configured
+	As string `help:"Speak as this account of the terminal; only where the configuration says impersonate = true."`
+}
+
+// Run holds a conversation on the terminal, or with a script on standard input.
+func (c chatCmd) Run(ctx context.Context) error {
+	return c.connected(ctx, func(ctx context.Context, socket string) error {
+		return (&terminal.Session{Socket: socket, As: c.As}).Chat(ctx)
+	})
+}
+
+type runCmd struct {
+	configured
+	As      string   `help:"Speak as this account of the terminal; only where the configuration says impersonate = true."`
+	JSON    bool     `help:"Print one JSON object a line." name:"json"`
+	Command []string `arg:"" passthrough:"" help:"The command, after --."`
+}
+
+// Run runs one command. Its exit code is 0 done, 1 failed, 2 bad usage or
+// input, 3 denied, 4 waits for a person, 5 unknown.
+func (r runCmd) Run(ctx context.Context) error {
+	return r.connected(ctx, func(ctx context.Context, socket string) error {
+		code, err := (&terminal.Session{Socket: socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
+		if err != nil {
+			return err
+		}
+		if code != 0 {
+			return exitCode(code)
+		}
+		return nil
+	})
+}
+
+// words joins arguments to a line, quoting those that a shell had quoted.
+func words(args []string) string {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = a
+		if a == "" || strings.ContainsAny(a, " \t\"") {
+			quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a) + `"`
+		}
+	}
+	if len(quoted) == 1 {
+		return strings.Join(args, " ") // a whole line in one argument
+	}
+	return strings.Join(quoted, " ")
+}
+
+// connected runs f against the serving bot's socket. Where no bot serves, one
+// is started in this process for as long as f takes.
+func (c configured) connected(ctx context.Context, f func(ctx context.Context, socket string) error) error {
+	loaded, err := c.load()
+	if err != nil {
+		return err
+	}
+	socket := loaded.Bot.Socket
+	if conn, err := net.DialTimeout("unix", socket, time.Second); err == nil {
+		conn.Close()
+		return f(ctx, socket)
+	}
+	a, err := c.app(app.Options{Logger: logger(os.Stderr, 4, false)})
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(serving) }()
+	select {
+	case <-a.Ready():
+	case err := <-ended:
+		if err == nil {
+			err = errors.New("the bot ended before it was ready")
+		}
+		return err
+	}
+	err = f(ctx, socket)
+	stop()
+	return errors.Join(err, <-ended)
+}

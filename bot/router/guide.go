@@ -1,0 +1,112 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+)
+
+// Guide implements bot.Guide over the router's grammar and policy.
+type Guide struct {
+	// Router is set by the assembly before the first message; commands hold
+	// the Guide, and the Router's grammar holds the commands.
+	Router  *Router
+	Catalog *provider.Catalog
+}
+
+// explainer is implemented by policies that can say at length why.
+type explainer interface {
+	Explain(r bot.Request) string
+}
+
+// Help implements bot.Guide.
+func (g *Guide) Help(c bot.Call, verb string) (bot.Card, error) {
+	visible := g.Router.Visible(c.Who)
+	if verb == "" {
+		return g.Router.Grammar.Help(visible), nil
+	}
+	return g.Router.Grammar.HelpFor(strings.ToLower(verb), visible)
+}
+
+// Can implements bot.Guide.
+func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error) {
+	p, err := g.Router.Grammar.ParseFor(line, g.Router.Visible(c.Who))
+	if err != nil {
+		return bot.Card{}, err
+	}
+	asked := c
+	asked.Command, asked.Args, asked.Line = p.Command.Name, p.Args, p.Line
+	ask, resources, d, err := g.Router.decide(asked, p.Command)
+	if err != nil {
+		return bot.Card{}, err
+	}
+	card := bot.Card{Title: fmt.Sprintf("yes: %s", p.Line), Tone: bot.Good}
+	switch {
+	case !d.Allowed:
+		card.Title, card.Tone = fmt.Sprintf("no: %s", p.Line), bot.Bad
+	case !d.Needs.None():
+		card.Title, card.Tone = fmt.Sprintf("yes, after more is given: %s", p.Line), bot.Question
+	}
+	if e, ok := g.Router.Policy.(explainer); ok {
+		card.Text = e.Explain(bot.Request{Who: c.Who, Permission: ask.Permission, Resources: resources, Channel: c.Channel, At: c.At})
+	} else {
+		card.Text = d.Because
+	}
+	return card, nil
+}
+
+// Whoami implements bot.Guide.
+func (g *Guide) Whoami(c bot.Call) bot.Card {
+	card := bot.Card{Title: "you are " + c.Who.Name(), Fields: []bot.Field{{Name: "account", Value: string(c.Who.Account)}}}
+	roles := "none"
+	if len(c.Who.Roles) > 0 {
+		roles = strings.Join(c.Who.Roles, ", ")
+	}
+	card.Fields = append(card.Fields, bot.Field{Name: "roles", Value: roles})
+	table := &bot.Table{Columns: []string{"PERMISSION", "WHERE"}}
+	for _, p := range bot.Permissions() {
+		if p.Resource != bot.KindTarget {
+			d := g.Router.Policy.Decide(bot.Request{Who: c.Who, Permission: p.Name, Resources: []bot.Resource{bot.TheBot}, Channel: c.Channel, At: c.At})
+			if d.Allowed {
+				table.Rows = append(table.Rows, []string{string(p.Name), "the bot"})
+			}
+			continue
+		}
+		var where []string
+		for _, t := range bot.Permitted(g.Router.Policy, c, p.Name, g.Catalog.Targets()) {
+			where = append(where, t.String())
+		}
+		if len(where) > 0 {
+			table.Rows = append(table.Rows, []string{string(p.Name), strings.Join(where, " ")})
+		}
+	}
+	if len(table.Rows) > 0 {
+		card.Table = table
+	}
+	return card
+}
+
+// Complete gives the completions of a half-typed line for an account. It is
+// given to chat networks that offer completion.
+func (g *Guide) Complete(ctx context.Context, account bot.AccountID, line string) []string {
+	who, err := g.Router.Directory.Identify(ctx, account, bot.Member)
+	if err != nil || !who.Known() {
+		return nil
+	}
+	return g.Router.Grammar.Complete(line, g.Router.Visible(who))
+}
+
+// Describe says in a few words who an account is.
+func (g *Guide) Describe(ctx context.Context, account bot.AccountID) string {
+	who, err := g.Router.Directory.Identify(ctx, account, bot.Member)
+	if err != nil || !who.Known() {
+		return string(account) + " (unknown here)"
+	}
+	if len(who.Roles) == 0 {
+		return who.Person
+	}
+	return who.Person + " (" + strings.Join(who.Roles, ", ") + ")"
+}

@@ -1,0 +1,160 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/run"
+	"quarterdeck/bot/store"
+)
+
+// read answers a command that changes nothing. Its record and its reply share
+// a commit.
+func (r *Router) read(ctx context.Context, c bot.Call, ask bot.Ask, d bot.Decision, cmd bot.Command) error {
+	call, cancel := context.WithTimeout(ctx, r.ReadTimeout)
+	reply, err := cmd.Read(call, c)
+	cancel()
+	if err != nil {
+		return r.refuse(ctx, c, ask, d, err)
+	}
+	if reply.Card.Outcome == "" {
+		reply.Card.Outcome = bot.OutcomeOK
+	}
+	rec := r.base(c, ask, d)
+	rec.Kind, rec.Read = bot.SucceededKind, true
+	return r.finish(ctx, c, rec, reply.Card, reply.Private || cmd.Private)
+}
+
+// refuse answers an error: a denial says denied and why, bad input says what
+// is expected, a fault of ours gives a reference. All are recorded.
+func (r *Router) refuse(ctx context.Context, c bot.Call, ask bot.Ask, d bot.Decision, err error) error {
+	kind := bot.KindOf(err)
+	say := bot.Sentence(err, c.ID)
+	rec := r.base(c, ask, d)
+	rec.Error = kind
+	rec.Text["result"] = say
+	card := bot.Card{Tone: bot.Bad, Outcome: bot.OutcomeFailed}
+	switch kind {
+	case bot.Denied:
+		rec.Kind = bot.DeniedRecord
+		card.Title, card.Outcome = "denied: "+say, bot.OutcomeDenied
+	case bot.Invalid, bot.NotFound:
+		rec.Kind, rec.Read = bot.FailedKind, true
+		card.Title, card.Outcome, card.Tone = say, bot.OutcomeInvalid, bot.Warning
+	case bot.Conflict:
+		rec.Kind = bot.FailedKind
+		card.Title, card.Tone = say, bot.Warning
+	default:
+		rec.Kind = bot.FailedKind
+		card.Title = say
+		r.Logger.Error("command failed", "request", c.ID, "command", c.Command, "kind", string(kind), "err", err)
+	}
+	return r.finish(ctx, c, rec, card, true)
+}
+
+func (r *Router) base(c bot.Call, ask bot.Ask, d bot.Decision) bot.Record {
+	return bot.Record{At: r.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
+		Channel: c.Channel, Message: c.Message, Verb: c.Command, Permission: ask.Permission, Target: ask.Target.String(),
+		Resources: ask.Resources, Rule: d.Rule, Text: map[string]string{"line": c.Line}}
+}
+
+// finish writes the record, the reply and the end of the message in one commit.
+func (r *Router) finish(ctx context.Context, c bot.Call, rec bot.Record, card bot.Card, private bool) error {
+	if card.Key == "" {
+		card.Key = "reply/" + c.Message
+	}
+	card.ReplyTo = c.Message
+	body, err := json.Marshal(card)
+	if err != nil {
+		return fmt.Errorf("encode reply: %w", err)
+	}
+	out := store.Outgoing{Channel: c.Channel, Thread: c.Thread, Key: card.Key, Version: card.Version, Card: body, Created: c.At, NextAt: c.At}
+	if private {
+		out.To = c.Who.Account
+	}
+	err = r.Store.Update(ctx, func(tx store.Tx) error {
+		if done, err := tx.Finish(c.Message); err != nil {
+			return err
+		} else if !done {
+			return run.ErrHandled
+		}
+		if _, err := r.Recorder.Append(tx, rec); err != nil {
+			return err
+		}
+		_, err := tx.Enqueue(out)
+		return err
+	})
+	if err == nil {
+		r.Posted()
+	}
+	return err
+}
+
+// drop finishes a message without an answer or a record: its sender was told
+// already and goes on.
+func (r *Router) drop(ctx context.Context, m bot.Message) error {
+	return r.Store.Update(ctx, func(tx store.Tx) error {
+		_, err := tx.Finish(m.ID)
+		return err
+	})
+}
+
+// limiter bounds how many commands each key may send, and how often it is
+// told that it may not.
+type limiter struct {
+	clock bot.Clock
+	per   rate.Limit
+	burst int
+
+	mu   sync.Mutex
+	keys map[string]*bucket
+}
+
+type bucket struct {
+	rate *rate.Limiter
+	told time.Time
+}
+
+// maxBuckets bounds the limiter's memory; past it, all buckets start afresh.
+const maxBuckets = 10_000
+
+func newLimiter(clock bot.Clock, perMinute int) *limiter {
+	return &limiter{clock: clock, per: rate.Limit(float64(perMinute) / 60), burst: perMinute, keys: map[string]*bucket{}}
+}
+
+func (l *limiter) bucket(key string) *bucket {
+	b, ok := l.keys[key]
+	if !ok {
+		if len(l.keys) >= maxBuckets {
+			clear(l.keys)
+		}
+		b = &bucket{rate: rate.NewLimiter(l.per, l.burst)}
+		l.keys[key] = b
+	}
+	return b
+}
+
+// allow takes one command from key's bucket.
+func (l *limiter) allow(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bucket(key).rate.AllowN(l.clock.Now(), 1)
+}
+
+// tell reports whether key should be told now; at most once a minute.
+func (l *limiter) tell(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, now := l.bucket(key), l.clock.Now()
+	if now.Sub(b.told) < time.Minute {
+		return false
+	}
+	b.told = now
+	return true
+}

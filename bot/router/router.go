@@ -1,0 +1,358 @@
+// Package router takes one message in, does one recorded and authorised
+// action, and gives one reply out.
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/grammar"
+	"quarterdeck/bot/run"
+	"quarterdeck/bot/store"
+)
+
+// Config is what a Router works with; all fields but those with a default are
+// needed.
+type Config struct {
+	Store     store.Store
+	Recorder  run.Recorder
+	Policy    bot.Policy
+	Directory bot.Directory
+	Grammar   *grammar.Grammar
+	Engine    *run.Engine
+	Clock     bot.Clock
+	IDs       bot.IDs
+	Logger    *slog.Logger
+	Posted    func()             // called after a reply was enqueued
+	Reach     func(point string) // see run.Config
+
+	Rate        int           // commands a minute and person; default 60
+	Stale       time.Duration // how old a message may be when it is acted on; default 2 minutes
+	ReadTimeout time.Duration // for commands that read; default 30 seconds
+	Parallel    int           // messages handled at once; default 128
+}
+
+// Router implements bot.Inbound. Safe for concurrent use.
+type Router struct {
+	Config
+	limits  *limiter
+	arrived chan bot.Message
+	slots   chan struct{}
+
+	mu     sync.Mutex
+	active map[string]bool // message IDs being handled by this process
+}
+
+// New makes a Router; Run makes it handle what Receive takes in.
+func New(c Config) *Router {
+	if c.Rate <= 0 {
+		c.Rate = 60
+	}
+	if c.Stale <= 0 {
+		c.Stale = 2 * time.Minute
+	}
+	if c.ReadTimeout <= 0 {
+		c.ReadTimeout = 30 * time.Second
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 128
+	}
+	if c.Posted == nil {
+		c.Posted = func() {}
+	}
+	if c.Reach == nil {
+		c.Reach = func(string) {}
+	}
+	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
+		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
+}
+
+// Receive implements bot.Inbound: the message is in the inbox when it returns.
+// Edits are dropped without a trace, because they never run anything.
+func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error) {
+	if m.Edited || m.ID == "" {
+		return bot.Receipt{Duplicate: true}, nil
+	}
+	if m.Received.IsZero() {
+		m.Received = r.Clock.Now()
+	}
+	var fresh bool
+	err := r.Store.Update(ctx, func(tx store.Tx) (err error) {
+		fresh, err = tx.Receive(m)
+		return err
+	})
+	if err != nil {
+		return bot.Receipt{}, err
+	}
+	if !fresh {
+		return bot.Receipt{Duplicate: true}, nil
+	}
+	r.Reach("message received")
+	select {
+	case r.arrived <- m:
+	default: // the sweep finds it
+	}
+	return bot.Receipt{Private: r.private(ctx, m)}, nil
+}
+
+// sweepEvery is how often the inbox is looked through for messages that were
+// received but not handled, by this process or by one that is gone.
+const sweepEvery = 2 * time.Second
+
+// Run handles messages until ctx ends, then waits for those under way.
+func (r *Router) Run(ctx context.Context) error {
+	var workers conc.WaitGroup
+	defer workers.Wait()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	forget := time.NewTicker(time.Hour)
+	defer forget.Stop()
+	r.sweep(ctx, &workers)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-r.arrived:
+			r.dispatch(ctx, &workers, m)
+		case <-sweep.C:
+			r.sweep(ctx, &workers)
+		case <-forget.C:
+			r.forget(ctx)
+		}
+	}
+}
+
+// claims is how long a message's ID is remembered, so that a redelivery is
+// recognised.
+const claims = 24 * time.Hour
+
+func (r *Router) forget(ctx context.Context) {
+	err := r.Store.Update(ctx, func(tx store.Tx) error { return tx.Forget(r.Clock.Now().Add(-claims)) })
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Error("forget old messages", "err", err)
+	}
+}
+
+func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
+	var found []store.Inbound
+	err := r.Store.View(ctx, func(rd store.Reader) (err error) {
+		found, err = rd.Unfinished(cap(r.slots))
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Logger.Error("look through the inbox", "err", err)
+		}
+		return
+	}
+	for _, in := range found {
+		r.dispatch(ctx, workers, in.Message)
+	}
+}
+
+// dispatch hands a message to a worker. Urgent lines do not wait for one of
+// the bounded places; the others do, in the inbox.
+func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message) {
+	r.mu.Lock()
+	if r.active[m.ID] {
+		r.mu.Unlock()
+		return
+	}
+	bounded := true
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		if !r.urgent(m) {
+			r.mu.Unlock()
+			return
+		}
+		bounded = false
+	}
+	r.active[m.ID] = true
+	r.mu.Unlock()
+	workers.Go(func() {
+		defer func() {
+			r.mu.Lock()
+			delete(r.active, m.ID)
+			r.mu.Unlock()
+			if bounded {
+				<-r.slots
+			}
+		}()
+		r.handle(ctx, m)
+	})
+}
+
+func (r *Router) urgent(m bot.Message) bool {
+	p, err := r.Grammar.Parse(m.Text)
+	return err == nil && p.Command.Urgent
+}
+
+// private says whether the answer to m is for the asker alone, from memory.
+func (r *Router) private(ctx context.Context, m bot.Message) bool {
+	who, err := r.Directory.Identify(ctx, m.Account, m.Standing)
+	if err != nil || !who.Known() {
+		return true
+	}
+	if m.Press != "" {
+		return false
+	}
+	p, err := r.Grammar.Parse(m.Text)
+	if err != nil || p.Command.Private {
+		return true
+	}
+	_, _, d, err := r.decide(r.call(m, who, p), p.Command)
+	return err != nil || !d.Allowed
+}
+
+// handle takes one message to its answer. Whatever goes wrong, the asker gets
+// a sentence and the log an entry.
+func (r *Router) handle(ctx context.Context, m bot.Message) {
+	request := r.IDs.New()
+	log := r.Logger.With("request", request, "message", m.ID)
+	err := r.guarded(ctx, m, request)
+	switch {
+	case err == nil || errors.Is(err, run.ErrHandled) || ctx.Err() != nil:
+	default:
+		// The log itself cannot be written, or the end of a refusal could not
+		// be: the message stays in the inbox and is tried again or goes stale.
+		log.Error("handle message", "err", err)
+	}
+}
+
+func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.Logger.Error("panic while handling a message", "request", request, "message", m.ID, "panic", fmt.Sprint(p))
+			c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+			err = r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, &bot.Error{Kind: bot.Internal, Err: fmt.Errorf("panic: %v", p)})
+		}
+	}()
+	return r.road(ctx, m, request)
+}
+
+// road is the one direction a message flows.
+func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
+	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
+		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+	if age := c.At.Sub(m.Received); age >= r.Stale {
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: it was received %s ago; please repeat it if it is still wanted", age.Round(time.Second)))
+	}
+	who, err := r.Directory.Identify(ctx, m.Account, m.Standing)
+	if err != nil {
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
+	}
+	c.Who = who
+	if m.Press != "" {
+		if m.Text, c.Bound, err = r.press(ctx, m.Press); err != nil {
+			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
+		}
+		c.Line = m.Text
+	}
+	if !who.Known() {
+		if !r.limits.allow(string(m.Account)) {
+			return r.drop(ctx, m)
+		}
+		d := r.Policy.Decide(bot.Request{Who: who, Permission: bot.MayAskSelf, Resources: []bot.Resource{bot.TheBot}, Channel: m.Channel, At: c.At})
+		return r.refuse(ctx, c, bot.Ask{}, d, run.Refusal(d))
+	}
+	visible := r.Visible(who)
+	p, err := r.Grammar.ParseFor(m.Text, visible)
+	if err == nil && !p.Command.Urgent || err != nil {
+		if !r.limits.allow(who.Person) {
+			if !r.limits.tell(who.Person) {
+				return r.drop(ctx, m)
+			}
+			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "rate"}, bot.Errorf(bot.Denied, "you sent more than %d commands in a minute; wait a little (a rollback is never held back)", r.Rate))
+		}
+	}
+	if err != nil {
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
+	}
+	bound := c.Bound
+	c = r.call(m, who, p)
+	c.ID, c.Bound = request, bound
+	ask, resources, d, err := r.decide(c, p.Command)
+	if err != nil {
+		return r.refuse(ctx, c, ask, d, err)
+	}
+	ask.Resources = resources
+	if !d.Allowed {
+		return r.refuse(ctx, c, ask, d, run.Refusal(d))
+	}
+	switch {
+	case p.Command.Plan != nil:
+		plan, cancel := context.WithTimeout(ctx, r.ReadTimeout)
+		defer cancel()
+		err = r.Engine.Start(plan, c, ask, p.Command)
+	case p.Command.Answer != nil:
+		_, err = p.Command.Answer(ctx, c)
+	default:
+		return r.read(ctx, c, ask, d, p.Command)
+	}
+	if err == nil || errors.Is(err, run.ErrHandled) {
+		return err
+	}
+	return r.refuse(ctx, c, ask, d, err)
+}
+
+func (r *Router) call(m bot.Message, who bot.Identity, p grammar.Parsed) bot.Call {
+	return bot.Call{Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: p.Line,
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override}
+}
+
+func (r *Router) decide(c bot.Call, cmd bot.Command) (bot.Ask, []bot.Resource, bot.Decision, error) {
+	ask, err := cmd.Resolve(c)
+	if err != nil {
+		return ask, nil, bot.Decision{}, err
+	}
+	d := r.Policy.Decide(bot.Request{Who: c.Who, Permission: ask.Permission, Resources: ask.Resources, Channel: c.Channel, At: c.At})
+	return ask, ask.Resources, d, nil
+}
+
+// Visible gives what help and hints show to who: commands whose permission a
+// grant gives them somewhere.
+func (r *Router) Visible(who bot.Identity) func(bot.Command) bool {
+	held, ok := r.Policy.(interface {
+		Holds(who bot.Identity, p bot.Permission) bool
+	})
+	return func(c bot.Command) bool {
+		if !who.Known() {
+			return false
+		}
+		if c.Permission == bot.MayAskSelf {
+			return true
+		}
+		return ok && held.Holds(who, c.Permission)
+	}
+}
+
+// press gives the line that a button stands for.
+func (r *Router) press(ctx context.Context, token string) (line, digest string, err error) {
+	err = r.Store.View(ctx, func(rd store.Reader) error {
+		doc, found, err := rd.Document(run.KindPress, token)
+		if err != nil {
+			return err
+		}
+		var p run.Press
+		if found {
+			if err := json.Unmarshal(doc.Body, &p); err != nil {
+				return fmt.Errorf("decode button: %w", err)
+			}
+		}
+		if !found || !r.Clock.Now().Before(p.Expires) {
+			return bot.Errorf(bot.Conflict, "that button has expired; type the command instead")
+		}
+		line, digest = p.Line, p.Digest
+		return nil
+	})
+	return line, digest, err
+}

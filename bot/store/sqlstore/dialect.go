@@ -1,0 +1,60 @@
+// Package sqlstore implements store.Store over database/sql, once for every
+// database: the SQL text, the group commit and the checks are the same, and a
+// Dialect says where databases differ. The adapters open connections, create
+// the tables and translate their driver's errors.
+//
+// The tables are records, runs, documents, inbox, outbox and counters. Times
+// are whole microseconds since 1970 in UTC, truth values are 0 and 1, and an
+// empty search field of a record is NULL, so that partial indexes leave it out.
+package sqlstore
+
+import (
+	"strings"
+	"time"
+
+	"quarterdeck/bot"
+)
+
+// Dialect is what differs between databases. It is read only once given to New.
+type Dialect struct {
+	// Name is the database's name, for the operator's errors: "sqlite".
+	Name string
+	// Placeholder gives the text of the n-th parameter, counted from 1; nil
+	// means "?" for all.
+	Placeholder func(n int) string
+	// BeginWrite opens a write transaction and takes the one lock that every
+	// writer of every process takes, before anything is read: the end of the
+	// chain read afterwards is the end until the commit.
+	BeginWrite []string
+	// Turn, when set, is called before BeginWrite and waits, for a bounded
+	// time, until it is this process's turn among those that write; done is
+	// called once BeginWrite has the lock or failed.
+	Turn func() (done func())
+	// BeginRead opens a transaction in which every read sees one snapshot.
+	BeginRead []string
+	// Patience bounds one write transaction; zero leaves the bound to the
+	// driver, for a database in the same process.
+	Patience time.Duration
+	// Translate gives the kind and the sentence for a driver's error.
+	Translate func(err error) (kind bot.Kind, say string)
+}
+
+// text gives a statement with this database's placeholders. The statements of
+// this package hold no question mark but placeholders.
+func (d *Dialect) text(q string) string {
+	if d.Placeholder == nil {
+		return q
+	}
+	var b strings.Builder
+	n := 0
+	for {
+		before, after, found := strings.Cut(q, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		n++
+		b.WriteString(d.Placeholder(n))
+		q = after
+	}
+}

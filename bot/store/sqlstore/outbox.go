@@ -1,0 +1,119 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+const cardColumns = `channel, thread, under, account, key, version, ordered, card, created, next_at, tries`
+
+// heads are the first ordered cards of all channels. The channels are found by
+// stepping from one to the next greater one, so that a long queue costs no
+// more than a short one.
+const heads = `WITH RECURSIVE lane (channel) AS (
+		SELECT MIN(channel) FROM outbox WHERE ordered = 1
+		UNION ALL
+		SELECT (SELECT MIN(o.channel) FROM outbox o WHERE o.ordered = 1 AND o.channel > lane.channel)
+		FROM lane WHERE lane.channel IS NOT NULL
+	), head (id) AS (
+		SELECT (SELECT MIN(o.id) FROM outbox o WHERE o.ordered = 1 AND o.channel = lane.channel)
+		FROM lane WHERE lane.channel IS NOT NULL
+	) `
+
+const (
+	readOutgoingDue = heads + `SELECT id, ` + cardColumns + ` FROM outbox WHERE id IN (
+			SELECT id FROM outbox WHERE ordered = 0 AND next_at <= ?
+			UNION ALL SELECT head.id FROM head
+		) AND next_at <= ? ORDER BY id LIMIT ?`
+
+	readNextOutgoing = heads + `SELECT MIN(due.next_at) FROM (
+			SELECT MIN(next_at) AS next_at FROM outbox WHERE ordered = 0
+			UNION ALL SELECT next_at FROM outbox WHERE id IN (SELECT head.id FROM head)
+		) AS due`
+
+	readPending = `SELECT id, version, next_at, tries FROM outbox WHERE channel = ? AND key = ? AND key <> ''`
+
+	insertCard = `INSERT INTO outbox (` + cardColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`
+
+	replaceCard = `UPDATE outbox SET thread = ?, under = ?, account = ?, version = ?, ordered = ?, card = ?, next_at = ? WHERE id = ?`
+
+	deleteCard = `DELETE FROM outbox WHERE id = ? AND version = ?`
+
+	postponeCard = `UPDATE outbox SET next_at = ?, tries = ? WHERE id = ?`
+)
+
+// OutgoingDue implements store.Reader. An ordered card that waits for its time
+// holds up the ordered cards behind it; cards without order pass it.
+func (r *reader) OutgoingDue(now time.Time, limit int) (list []store.Outgoing, err error) {
+	if limit <= 0 {
+		return nil, r.usable()
+	}
+	us := micros(now)
+	err = r.each("store.outgoing", readOutgoingDue, []any{us, us, int64(limit)}, func(rows *sql.Rows) error {
+		var o store.Outgoing
+		var channel, account string
+		var ordered, created, next int64
+		var card []byte
+		if err := rows.Scan(&o.ID, &channel, &o.Thread, &o.Under, &account, &o.Key, &o.Version, &ordered, &card,
+			&created, &next, &o.Tries); err != nil {
+			return err
+		}
+		o.Channel, o.To, o.Ordered, o.Card = bot.ChannelID(channel), bot.AccountID(account), ordered == 1, card
+		o.Created, o.NextAt = instant(created), instant(next)
+		list = append(list, o)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// NextOutgoing implements store.Reader.
+func (r *reader) NextOutgoing() (time.Time, bool, error) {
+	return r.earliest("store.outgoing", readNextOutgoing)
+}
+
+// Enqueue implements store.Tx. A card that replaces a pending one takes over
+// its ID and when it was created. It comes no later than the pending one was
+// to come; but where delivery was tried and put off, it waits as long.
+func (t *tx) Enqueue(o store.Outgoing) (int64, error) {
+	const op = "store.enqueue"
+	next := micros(o.NextAt)
+	if o.Key != "" {
+		var id, version, pendingNext, tries int64
+		found, err := t.one(op, readPending, []any{string(o.Channel), o.Key}, []any{&id, &version, &pendingNext, &tries})
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			if version >= o.Version {
+				return id, nil
+			}
+			if tries > 0 || pendingNext < next {
+				next = pendingNext
+			}
+			_, err := t.exec(op, replaceCard, o.Thread, o.Under, string(o.To), o.Version, flag(o.Ordered), blob(o.Card), next, id)
+			return id, err
+		}
+	}
+	var id int64
+	_, err := t.one(op, insertCard, []any{string(o.Channel), o.Thread, o.Under, string(o.To), o.Key, o.Version, flag(o.Ordered),
+		blob(o.Card), micros(o.Created), next, int64(o.Tries)}, []any{&id})
+	return id, err
+}
+
+// Delivered implements store.Tx.
+func (t *tx) Delivered(id, version int64) error {
+	_, err := t.exec("store.delivered", deleteCard, id, version)
+	return err
+}
+
+// Postpone implements store.Tx.
+func (t *tx) Postpone(id int64, next time.Time, tries int) error {
+	_, err := t.exec("store.postpone", postponeCard, micros(next), int64(tries), id)
+	return err
+}

@@ -1,0 +1,183 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"encoding/json"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+const recordColumns = `seq, at, kind, run, target, person, verb, body, hash, text`
+
+const (
+	readHead = `SELECT seq, hash, latest FROM records ORDER BY seq DESC LIMIT 1`
+
+	readRecord = `SELECT ` + recordColumns + ` FROM records WHERE seq = ?`
+
+	readRecordsFrom = `SELECT ` + recordColumns + ` FROM records WHERE seq >= ? ORDER BY seq LIMIT ?`
+
+	// latest never falls from one record to the next, whatever the clocks of
+	// several machines do, so nothing before the first record found here can
+	// have been made at or after the time asked for.
+	readFirstSince = `SELECT seq FROM records WHERE latest >= ? ORDER BY latest, seq LIMIT 1`
+
+	writeRecord = `INSERT INTO records (` + recordColumns + `, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	writeText = `UPDATE records SET text = ? WHERE seq = ?`
+)
+
+// ending is the end of the chain as the write transaction sees it. It is read
+// once under the writers' lock and kept up from there.
+type ending struct {
+	known  bool
+	head   store.Head
+	latest int64 // the greatest time of all records, in microseconds
+}
+
+func (r *reader) readEnding() (e ending, err error) {
+	var seq, latest int64
+	var hash string
+	found, err := r.one("store.head", readHead, nil, []any{&seq, &hash, &latest})
+	if err != nil {
+		return ending{}, err
+	}
+	e.known = true
+	if found {
+		e.head, e.latest = store.Head{Seq: seq, Hash: hash}, latest
+	}
+	return e, nil
+}
+
+// Head implements store.Reader.
+func (r *reader) Head() (store.Head, error) {
+	e, err := r.readEnding()
+	return e.head, err
+}
+
+// Head implements store.Reader.
+func (t *tx) Head() (store.Head, error) {
+	if err := t.usable(); err != nil {
+		return store.Head{}, err
+	}
+	if !t.end.known {
+		e, err := t.readEnding()
+		if err != nil {
+			return store.Head{}, err
+		}
+		*t.end = e
+	}
+	return t.end.head, nil
+}
+
+// Append implements store.Tx.
+func (t *tx) Append(s store.Sealed) error {
+	head, err := t.Head()
+	if err != nil {
+		return err
+	}
+	if s.Seq != head.Seq+1 {
+		return &bot.Error{Op: "store.append", Kind: bot.Conflict,
+			Say: bot.Errorf(bot.Conflict, "the next record of the log is %d, not %d", head.Seq+1, s.Seq).Say}
+	}
+	at := micros(s.At)
+	latest := at
+	if head.Seq > 0 {
+		latest = max(latest, t.end.latest)
+	}
+	_, err = t.exec("store.append", writeRecord, s.Seq, at, string(s.Kind), orNull(s.Run),
+		orNull(s.Target), orNull(s.Person), orNull(s.Verb), blob(s.Body), s.Hash, []byte(s.Text), latest)
+	if err != nil {
+		return err
+	}
+	t.end.head, t.end.latest = store.Head{Seq: s.Seq, Hash: s.Hash}, latest
+	return nil
+}
+
+// SetText implements store.Tx.
+func (t *tx) SetText(seq int64, text json.RawMessage) error {
+	n, err := t.exec("store.text", writeText, []byte(text), seq)
+	if err == nil && n == 0 {
+		return bot.Errorf(bot.Conflict, "the log has no record %d", seq)
+	}
+	return err
+}
+
+// Record implements store.Reader.
+func (r *reader) Record(seq int64) (s store.Sealed, found bool, err error) {
+	list, err := r.records("store.record", readRecord, []any{seq})
+	if err != nil || len(list) == 0 {
+		return store.Sealed{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// Records implements store.Reader.
+func (r *reader) Records(f bot.RecordFilter) ([]store.Sealed, error) {
+	var where conditions
+	// The rarest first: a database without statistics takes the first of
+	// several equally good indexes.
+	if f.Run != 0 {
+		where.add("run = ?", f.Run)
+	}
+	if f.Person != "" {
+		where.add("person = ?", f.Person)
+	}
+	if f.Target != "" {
+		where.add("target = ?", f.Target)
+	}
+	if f.Verb != "" {
+		where.add("verb = ?", f.Verb)
+	}
+	if f.Kind != "" {
+		where.add("kind = ?", string(f.Kind))
+	}
+	if !f.Since.IsZero() {
+		since := micros(f.Since)
+		var first int64
+		found, err := r.one("store.records", readFirstSince, []any{since}, []any{&first})
+		if err != nil || !found {
+			return nil, err
+		}
+		where.add("seq >= ?", first)
+		where.add("at >= ?", since)
+	}
+	return r.records("store.records", `SELECT `+recordColumns+` FROM records`+where.text+` ORDER BY seq DESC LIMIT ?`,
+		append(where.args, limitOf(f.Limit)))
+}
+
+// RecordsFrom implements store.Reader.
+func (r *reader) RecordsFrom(seq int64, limit int) ([]store.Sealed, error) {
+	if limit <= 0 {
+		return nil, r.usable()
+	}
+	return r.records("store.records", readRecordsFrom, []any{seq, int64(limit)})
+}
+
+func (r *reader) records(op, q string, args []any) (list []store.Sealed, err error) {
+	var (
+		at                   int64
+		kind                 string
+		run                  sql.NullInt64
+		target, person, verb sql.NullString
+		text                 []byte
+	)
+	err = r.each(op, q, args, func(rows *sql.Rows) error {
+		var s store.Sealed
+		text = nil
+		if err := rows.Scan(&s.Seq, &at, &kind, &run, &target, &person, &verb, &s.Body, &s.Hash, &text); err != nil {
+			return err
+		}
+		s.At, s.Kind, s.Run = instant(at), bot.RecordKind(kind), run.Int64
+		s.Target, s.Person, s.Verb = target.String, person.String, verb.String
+		if len(text) > 0 {
+			s.Text = text
+		}
+		list = append(list, s)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
