@@ -24,7 +24,8 @@ type ChatOptions struct {
 	Socket string // path of the local socket, for the network that serves it
 	Clock  Clock
 	Logger *slog.Logger
-	// Complete gives the completions of a half-typed line for an account.
+	// Complete gives the completions of a half-typed line for an account, each
+	// a whole line.
 	Complete func(ctx context.Context, account AccountID, line string) []string
 	// Describe says in a few words who an account is: "dev (developer)".
 	Describe func(ctx context.Context, account AccountID) string

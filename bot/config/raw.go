@@ -80,7 +80,11 @@ func unknownKey(key []string, dst any, table string) string {
 		say += " in " + parent
 	}
 	names := keysAt(reflect.TypeOf(dst), key[:len(key)-1])
-	if near := nearest.Of(name, names); near != "" {
+	near := nearest.Of(name, names)
+	if near == "" {
+		near = nearest.Of(name, inlineKeys(typeAt(reflect.TypeOf(dst), key[:len(key)-1])))
+	}
+	if near != "" {
 		return say + fmt.Sprintf("; did you mean %q?", near)
 	}
 	if len(names) > 0 {
@@ -134,6 +138,19 @@ func keysAt(t reflect.Type, key []string) []string {
 	return names
 }
 
+// inlineKeys gives the keys of the tables directly inside t: for an unknown key
+// of an inline table the library names the table around that one.
+func inlineKeys(t reflect.Type) []string {
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	var names []string
+	for i := range t.NumField() {
+		names = append(names, keysAt(t.Field(i).Type, nil)...)
+	}
+	return names
+}
+
 // expected says what a key takes, in words.
 func expected(dst any, key []string) string {
 	t := typeAt(reflect.TypeOf(dst), key)
@@ -149,7 +166,10 @@ func expected(dst any, key []string) string {
 		return "takes a whole number"
 	case reflect.Slice:
 		return `takes a list, such as ["one", "two"]`
-	case reflect.Struct, reflect.Map:
+	case reflect.Struct:
+		// Inside an inline table the library names the table, not the key.
+		return fmt.Sprintf("takes a table of %s, each of its own kind", strings.Join(keysAt(t, nil), ", "))
+	case reflect.Map:
 		return "takes a table"
 	}
 	return "has a value of the wrong type"

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -113,12 +114,22 @@ func start(args []string) int {
 	}
 }
 
-// message is what the person at this very terminal reads of an error: each
-// fault's own sentence, and the cause of what has none.
+// message is what the person at this very terminal reads of an error: the
+// sentence of each fault, and the cause of what has none.
 func message(err error) string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines []string
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, message(e))
+		}
+		return strings.Join(lines, "\n")
+	}
 	var e *bot.Error
-	if errors.As(err, &e) && e.Say != "" && e.Err == nil {
-		return err.Error()
+	if errors.As(err, &e) && e.Say != "" && e.Kind != bot.Internal {
+		if e.Err != nil {
+			return e.Say + " (" + e.Err.Error() + ")"
+		}
+		return e.Say
 	}
 	return "quarterdeck: " + err.Error()
 }

@@ -96,7 +96,7 @@ func (g *Guide) Complete(ctx context.Context, account bot.AccountID, line string
 	if err != nil || !who.Known() {
 		return nil
 	}
-	return g.Router.Grammar.Complete(line, g.Router.Visible(who))
+	return g.Router.Grammar.CompleteLine(line, g.Router.Visible(who))
 }
 
 // Describe says in a few words who an account is.
