@@ -1,6 +1,6 @@
 // Package config reads the configuration: strict TOML in, checked values out.
 // Whatever is wrong is reported all at once, each fault with its file, line and
-// remedy, and nothing starts. Secrets stay references; see [Secret].
+// remedy, and nothing starts.
 package config
 
 import (
