@@ -197,7 +197,7 @@ func VerifyExport(ctx context.Context, in io.Reader, o VerifyOptions) (Report, e
 			c.problem(Removed, 0, "the export holds %s, and its last line says %d", count(c.report.Records, "record"), end.Records)
 		}
 	}
-	return c.finish(head), nil
+	return c.finish(head, witness{}), nil
 }
 
 // exportLine checks one line of an export and gives its end when this is it.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,9 +25,7 @@ import (
 type memory struct {
 	mu sync.Mutex
 	state
-	views   int
-	refuse  error // given by the next Update after its function ran
-	written []store.Outgoing
+	refuse error // given by the next Update after its function ran
 }
 
 type state struct {
@@ -71,7 +70,6 @@ func (m *memory) View(ctx context.Context, f func(r store.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m.views++
 	return f(&session{state: &m.state})
 }
 
@@ -157,6 +155,18 @@ func (s *session) SetText(seq int64, text json.RawMessage) error {
 func (s *session) Document(kind, id string) (bot.Document, bool, error) {
 	d, found := s.docs[kind+"\n"+id]
 	return d, found, nil
+}
+
+func (s *session) Documents(kind, prefix string, limit int, last bool) (list []bot.Document, err error) {
+	if last {
+		return nil, errors.New("only ascending here")
+	}
+	for _, key := range sortedKeys(s.docs) {
+		if strings.HasPrefix(key, kind+"\n"+prefix) && len(list) < limit {
+			list = append(list, s.docs[key])
+		}
+	}
+	return list, nil
 }
 
 func (s *session) PutDocument(d bot.Document) (int64, error) {

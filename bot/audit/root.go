@@ -2,42 +2,52 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"quarterdeck/bot"
 )
 
-// rootRecords bounds how many records of each kind a run's first post draws on.
-const rootRecords = 20
+// rootRecords bounds how many of a run's newest records its first post is made
+// from; the request is looked for beyond them.
+const rootRecords = 200
 
 // root gives the run's first post as the run stands with the last of records.
 // It is made from the log alone, so that it shows what is recorded.
 func (t *telling) root(run *runRecords) (bot.Card, error) {
 	last := run.records[len(run.records)-1]
-	of := func(kind bot.RecordKind) (list []bot.Record, err error) {
-		sealed, err := t.tx.Records(bot.RecordFilter{Run: run.number, Kind: kind, Limit: rootRecords})
-		for i := len(sealed) - 1; i >= 0; i-- {
-			if r, bad := Decode(sealed[i]); bad == nil && sealed[i].Seq <= last.Seq && !r.Read {
-				list = append(list, r)
+	var asked, yes, over []bot.Record
+	sort := func(f bot.RecordFilter) error {
+		sealed, err := t.tx.Records(f)
+		for _, s := range slices.Backward(sealed) { // oldest first
+			var list *[]bot.Record
+			switch s.Kind {
+			case bot.Requested:
+				list = &asked
+			case bot.Approved:
+				list = &yes
+			case bot.OverriddenKind:
+				list = &over
+			default:
+				continue
+			}
+			if r, bad := Decode(s); bad == nil && s.Seq <= last.Seq && !r.Read {
+				*list = append(*list, r)
 			}
 		}
-		return list, err
+		return err
 	}
-	asked, err := of(bot.Requested)
-	if err != nil {
+	if err := sort(bot.RecordFilter{Run: run.number, Limit: rootRecords}); err != nil {
 		return bot.Card{}, err
+	}
+	if len(asked) == 0 {
+		if err := sort(bot.RecordFilter{Run: run.number, Kind: bot.Requested, Limit: 1}); err != nil {
+			return bot.Card{}, err
+		}
 	}
 	head := run.records[0]
 	if len(asked) > 0 {
 		head = asked[len(asked)-1]
-	}
-	yes, err := of(bot.Approved)
-	if err != nil {
-		return bot.Card{}, err
-	}
-	over, err := of(bot.OverriddenKind)
-	if err != nil {
-		return bot.Card{}, err
 	}
 
 	state := stateOf(last)

@@ -44,6 +44,10 @@ func (s spans) join(o spans) spans {
 // atMost gives the set with no more than n runs, closing the narrowest holes
 // where there are more, so that it may hold more than s, never less.
 func (s spans) atMost(n int) spans {
+	if len(s) <= n {
+		return s
+	}
+	s = slices.Clone(s)
 	for len(s) > n {
 		at := 1
 		for i := 2; i < len(s); i++ {

@@ -3,7 +3,9 @@ package audit
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
@@ -89,8 +91,9 @@ type VerifyOptions struct {
 	Chunk int
 }
 
-// Verify reads the whole log in bounded chunks, each from a snapshot of its
-// own, so that writing goes on meanwhile. It gives an error only when the log
+// Verify finds what was done to the log: edited, removed, reordered and cut-off
+// records, and checkpoints that do not fit. It reads in bounded chunks,
+// each from a snapshot of its own, so that writing goes on meanwhile. It gives an error only when the log
 // could not be read; what is wrong with it is in the report.
 func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error) {
 	id, err := readID(ctx, s)
@@ -108,11 +111,15 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 	for next := int64(1); ; {
 		var sealed []store.Sealed
 		var head store.Head
+		var seen witness
 		err := s.View(ctx, func(r store.Reader) (err error) {
 			if sealed, err = r.RecordsFrom(next, chunk); err != nil {
 				return err
 			}
-			head, err = r.Head()
+			if head, err = r.Head(); err != nil || len(sealed) == chunk {
+				return err
+			}
+			seen, err = witnessed(r)
 			return err
 		})
 		if err != nil {
@@ -124,9 +131,34 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 			next = max(next, rec.Seq+1)
 		}
 		if len(sealed) < chunk || next == from {
-			return c.finish(&head), nil
+			return c.finish(&head, seen), nil
 		}
 	}
+}
+
+// witness is how far into the log an audit channel was told.
+type witness struct {
+	channel string
+	seq     int64
+}
+
+// maxWitnesses bounds how many channels are asked.
+const maxWitnesses = 100
+
+// witnessed gives the channel that was told most. The database holds that too,
+// so it convicts only somebody who forgot about it; checkpoints convict all.
+func witnessed(r store.Reader) (most witness, err error) {
+	docs, err := r.Documents(kindAudit, mirrorDoc, maxWitnesses, false)
+	if err != nil {
+		return witness{}, err
+	}
+	for _, d := range docs {
+		var c cursor
+		if json.Unmarshal(d.Body, &c) == nil && c.Next-1 > most.seq {
+			most = witness{channel: strings.TrimPrefix(d.ID, mirrorDoc), seq: c.Next - 1}
+		}
+	}
+	return most, nil
 }
 
 // maxProblems bounds how many problems a report lists.
@@ -206,8 +238,9 @@ func (c *checker) compare(seq int64, hash string, whole bool) {
 }
 
 // finish compares the end of what was read with the stored head, if there is
-// one, and with the checkpoints that cover records beyond it.
-func (c *checker) finish(head *store.Head) Report {
+// one, with what was told to an audit channel, and with the checkpoints that
+// cover records beyond it.
+func (c *checker) finish(head *store.Head, seen witness) Report {
 	last := c.report.To
 	end := last
 	if head != nil {
@@ -220,6 +253,10 @@ func (c *checker) finish(head *store.Head) Report {
 		case head.Hash != c.report.Hash:
 			c.problem(Edited, last, "the log's head was edited: it no longer holds the hash of record %d", last)
 		}
+	}
+	if seen.seq > end {
+		c.problem(CutOff, last+1, "%s cut off: %s was told up to record %d", wereRecords(last+1, seen.seq), seen.channel, seen.seq)
+		end = seen.seq
 	}
 	for _, i := range c.unmet() {
 		checked := &c.report.Checkpoints[i]

@@ -278,6 +278,26 @@ func TestErase(t *testing.T) {
 	has(t, Say(list[0]), "admin erased line of record 2")
 }
 
+// A log that was cut off is noticed without a checkpoint too, when an audit
+// channel was told more than there is.
+func TestVerifyAsksTheMirror(t *testing.T) {
+	r := newRig(t)
+	r.story()
+	r.mirror(newMirror(r))
+	if report := r.verify(VerifyOptions{}); !report.OK {
+		t.Fatalf("%+v", report)
+	}
+	against := []Checkpoint{r.sign()}
+	r.store.rows = r.store.rows[:6]
+	for _, o := range []VerifyOptions{{}, {Against: against}} {
+		report := r.verify(o)
+		if report.OK || len(report.Problems) != 1 || report.Problems[0].Kind != CutOff {
+			t.Fatalf("%+v", report)
+		}
+		has(t, report.Problems[0].Say, "records 7 to 8 were cut off: slack:C0AUDIT was told up to record 8")
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	r := newRig(t)
 	for range maxProblems + 20 {
