@@ -79,7 +79,12 @@ const maxTitle = 200
 // post makes a card of one sentence. One too long for a title goes on below.
 func post(say string, tone bot.Tone, seqs spans) bot.Card {
 	c := bot.Card{Tone: tone, Title: bounded(say, maxTitle), Footer: seqs.footer()}
-	if c.Title != say {
+	if c.Title == say {
+		return c
+	}
+	if head, rest, found := strings.Cut(say, ": "); found && len(head) <= maxTitle {
+		c.Title, c.Text = head, rest
+	} else {
 		c.Text = say
 	}
 	return c
