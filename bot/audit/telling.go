@@ -79,12 +79,7 @@ const maxTitle = 200
 // post makes a card of one sentence. One too long for a title goes on below.
 func post(say string, tone bot.Tone, seqs spans) bot.Card {
 	c := bot.Card{Tone: tone, Title: bounded(say, maxTitle), Footer: seqs.footer()}
-	if c.Title == say {
-		return c
-	}
-	if head, rest, found := strings.Cut(say, ": "); found && len(head) <= maxTitle {
-		c.Title, c.Text = head, rest
-	} else {
+	if c.Title != say {
 		c.Text = say
 	}
 	return c
@@ -93,6 +88,9 @@ func post(say string, tone bot.Tone, seqs spans) bot.Card {
 // own is the post of one record by itself.
 func own(r bot.Record, tone bot.Tone) bot.Card {
 	c := post(Say(r), tone, spans{{r.Seq, r.Seq}})
+	if head, rest, found := strings.Cut(c.Text, ": "); found && r.Kind == bot.ConfiguredKind {
+		c.Title, c.Text = head, rest
+	}
 	c.Run = r.Run
 	add := func(name, value string) {
 		if value = flat(value); value != "" {
