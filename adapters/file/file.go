@@ -84,9 +84,9 @@ func (n *Network) Run(ctx context.Context, _ bot.Inbound) error {
 // front (tables and output follow indented), and returns when it is on disk. The file is opened for each card, so that it may be rotated at any
 // time, and made with mode 0600. A card in a thread is indented.
 //
-// A file cannot be edited in place: an edit is appended where its line
-// says something new, and dropped otherwise, because what it adds is in the
-// thread. A private card is refused as Denied: a file is read by whoever may.
+// A file cannot be edited in place: an edit of a run's card is dropped, because
+// what it adds stands in the thread; of another card it is appended where its
+// line says something new. A private card is refused as Denied: a file is read by whoever may.
 // A name with separators is Invalid. A disk that is full or gone is
 // Unavailable.
 func (n *Network) Deliver(ctx context.Context, d bot.Delivery) (string, error) {
@@ -108,6 +108,9 @@ func (n *Network) Deliver(ctx context.Context, d bot.Delivery) (string, error) {
 	}
 	lines := text(d.Card)
 	if len(lines) == 0 {
+		return ref, nil
+	}
+	if d.Ref != "" && d.Card.Run != 0 {
 		return ref, nil
 	}
 	if said, known := n.heads[ref]; d.Ref != "" && known && said == lines[0] {

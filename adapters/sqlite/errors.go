@@ -52,9 +52,11 @@ func openError(err error) error {
 	return &bot.Error{Op: "sqlite.open", Kind: kind, Say: say, Err: err}
 }
 
-func cannotOpen(err error) bool {
+// needsFolder reports whether reading failed because SQLite could not make its
+// lock files in the database's folder.
+func needsFolder(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_CANTOPEN
+	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_CANTOPEN || e.Code()&0xff == lib.SQLITE_READONLY)
 }
 
 func fileError(path string, err error) error {

@@ -120,7 +120,7 @@ func (o opener) openReadOnly(ctx context.Context, dsn string) (store.Store, erro
 			return sqlstore.New(sqlstore.Options{Read: read, Dialect: dialect()}), nil
 		}
 		read.Close()
-		if i == len(modes)-1 || !cannotOpen(err) {
+		if i == len(modes)-1 || !needsFolder(err) {
 			return nil, err
 		}
 	}

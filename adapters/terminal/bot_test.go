@@ -17,8 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childSocket) != "" {
-		os.Exit(child())
+	if socket := os.Getenv(childSocket); socket != "" {
+		os.Exit(child(socket))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -103,26 +103,33 @@ func (b *testBot) messages() []bot.Message {
 	return append([]bot.Message(nil), b.received...)
 }
 
-// deliver delivers the queue in order until ctx ends.
+// deliver delivers the queue, in order within each channel, until ctx ends.
 func (b *testBot) deliver(ctx context.Context, chat bot.Chat) {
 	for {
 		b.mu.Lock()
-		var next *bot.Delivery
-		if len(b.out) > 0 && !b.hold {
-			next = &b.out[0]
+		queue := append([]bot.Delivery(nil), b.out...)
+		if b.hold {
+			queue = nil
 		}
+		b.out = b.out[len(queue):]
 		b.mu.Unlock()
-		if next != nil {
-			_, err := chat.Deliver(ctx, *next)
-			switch k := bot.KindOf(err); k {
-			case bot.Unavailable, bot.Timeout, bot.Busy:
-			default:
-				b.mu.Lock()
-				b.out = b.out[1:]
-				b.mu.Unlock()
+		var kept []bot.Delivery
+		resting := map[bot.ChannelID]bool{}
+		for _, d := range queue {
+			if resting[d.Channel] {
+				kept = append(kept, d)
 				continue
 			}
+			_, err := chat.Deliver(ctx, d)
+			switch bot.KindOf(err) {
+			case bot.Unavailable, bot.Timeout, bot.Busy:
+				kept = append(kept, d)
+				resting[d.Channel] = true
+			}
 		}
+		b.mu.Lock()
+		b.out = append(kept, b.out...)
+		b.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return

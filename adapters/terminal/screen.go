@@ -205,6 +205,7 @@ func (s *screen) back(version string) {
 	defer s.mu.Unlock()
 	if s.lost {
 		s.lost = false
+		clear(s.working) // what goes on after all is worth showing again
 		s.line("the bot is back" + versionText(version))
 	}
 }

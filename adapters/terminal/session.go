@@ -89,10 +89,13 @@ func (s *Session) Chat(ctx context.Context) error {
 
 // RunOnce sends one line, prints its cards and gives the exit code that tells
 // how it ended: 0 done, 1 failed, 2 bad usage or input, 3 denied, 4 waits for a
-// person, 5 unknown. The error is not nil when the session itself failed; then
-// the code is 1, because whether the line was acted on may not be known.
+// person, 5 unknown. The error is not nil when the session itself failed or ctx
+// ended first; then the code is 2 or 3 where the line was never sent (a path that
+// is no socket's, a name that may not be used), and else 1: whether the line was
+// acted on may not be known.
 func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit int, err error) {
 	exit = 1
+	answered := false
 	err = s.connected(ctx, func(ctx context.Context) error {
 		if o.JSON {
 			s.screen.print = printJSON
@@ -101,9 +104,18 @@ func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit 
 		if err != nil {
 			return err
 		}
-		exit = a.exit()
+		answered, exit = true, a.exit()
 		return nil
 	})
+	switch {
+	case answered:
+	case err == nil:
+		err = ctx.Err()
+	case bot.KindOf(err) == bot.Denied:
+		exit = 3
+	case bot.KindOf(err) == bot.Invalid:
+		exit = 2
+	}
 	return exit, err
 }
 

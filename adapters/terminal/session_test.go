@@ -166,6 +166,10 @@ func TestImpersonationIsRefusedUnlessConfigured(t *testing.T) {
 	if err := s.Chat(within(t)); bot.KindOf(err) != bot.Denied {
 		t.Errorf("a session as root gave %v, want Denied", err)
 	}
+	s = &Session{Socket: o.Socket, As: "root", Out: &out}
+	if exit, err := s.RunOnce(within(t), "whoami", RunOptions{}); exit != 3 || bot.KindOf(err) != bot.Denied {
+		t.Errorf("a line as root gave %d, %v; want 3, Denied", exit, err)
+	}
 	for _, m := range b.messages() {
 		if m.Account != here {
 			t.Errorf("the bot was given a message of %s", m.Account)
@@ -282,7 +286,7 @@ func TestNoBot(t *testing.T) {
 		t.Errorf("without a bot: %d, %v", exit, err)
 	}
 	exit, err = (&Session{Socket: "/" + strings.Repeat("x", 200), Within: time.Millisecond}).RunOnce(within(t), "whoami", RunOptions{})
-	if exit != 1 || bot.KindOf(err) != bot.Invalid {
+	if exit != 2 || bot.KindOf(err) != bot.Invalid {
 		t.Errorf("with too long a path: %d, %v", exit, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -17,7 +17,8 @@ var _ bot.Chat = (*HostileChat)(nil)
 const (
 	// acknowledgeWithin is how long real networks wait for an acknowledgement.
 	acknowledgeWithin = 3 * time.Second
-	// limitFor is how long a rate limit lasts.
+	// limitFor is how long a rate limit lasts, by the machine's own clock: a
+	// fixed one would never let it end.
 	limitFor = 20 * time.Millisecond
 	// maxFaults bounds how often one version of one card meets with trouble, so
 	// that a bot that tries again comes through.

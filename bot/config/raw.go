@@ -58,6 +58,9 @@ func decode(raw []byte, dst any, where func(key []string, line int) string, tabl
 		return problems
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
+		if strings.Contains(wrong.Error(), "already") {
+			return []string{fmt.Sprintf("%s: %s stands here a second time; leave one", where(wrong.Key(), line), strings.Join(wrong.Key(), "."))}
+		}
 		if key := wrong.Key(); len(key) > 0 {
 			return []string{fmt.Sprintf("%s: %s %s", where(key, line), strings.Join(key, "."), expected(dst, key))}
 		}

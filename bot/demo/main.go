@@ -60,7 +60,7 @@ func main() {
 // of it down again.
 func demo(ctx context.Context, data string) (err error) {
 	began := time.Now()
-	fmt.Println("Quarterdeck demo: starting a service in two environments, and the bot ...")
+	fmt.Println("Quarterdeck demo: real processes, approvals and audit log; loopback only ...")
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	s := &screen{data: data, kept: kept, supervisor: supervisor, bot: bot}
 	session := &terminal.Session{Socket: filepath.Join(data, "quarterdeck.sock"), As: "dev", Within: 30 * time.Second,
-		Local: s.local(), Next: new(teller).lines}
+		Local: s.local(), Next: (&teller{as: "dev"}).lines}
 	if err := bot.ready(ctx, filepath.Join(data, "quarterdeck.sock")); err != nil {
 		return err
 	}

@@ -52,18 +52,16 @@ func (s *screen) awaitTraffic(ctx context.Context) {
 
 // first prints the first screen; it fits 80 columns by 24 lines.
 func (s *screen) first(w io.Writer, took time.Duration) {
-	where := s.data + ", deleted at exit (--data DIR keeps it)"
-	if s.kept {
-		where = s.data
+	ends := "stops all of it; data in "
+	if !s.kept {
+		ends = "stops all of it and deletes "
 	}
-	fmt.Fprintf(w, "Real processes, RBAC, approvals and audit log. Loopback only. Ready in %.1f s\n", took.Seconds())
-	fmt.Fprintf(w, "Ctrl-D stops all of it. Data: %s\n\n", where)
+	fmt.Fprintf(w, "Ready in %.1f s. Ctrl-D %s%s\n\n", took.Seconds(), ends, s.data)
 	s.targets(w)
 	fmt.Fprint(w, `Releases: v2 good; v3 starts fine, then fails 1 order in 3; v4 never healthy
 
 You are dev (developer): prod wants your confirm and one sre.
 /as sre makes you that. Empty Enter types the next step; Tab completes.
-
 An incident in 3 minutes:
 `)
 	for i, st := range story {
@@ -74,7 +72,7 @@ An incident in 3 minutes:
   tamper     edit one audit row behind its back, then type: audit verify
 More: targets | can deploy shop v4 prod | deploy shop v4 staging | help | audit
 `)
-	fmt.Fprintf(w, "Every action is also posted to <data>/audit-channel.txt (tail -f it)\n")
+	fmt.Fprintln(w, "Every action is also posted to audit-channel.txt there; --data DIR keeps it all")
 }
 
 // targets prints what is live, with the platform's own measurements.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -37,7 +38,7 @@ func (r runCmd) Run(ctx context.Context) error {
 	return r.connected(ctx, func(ctx context.Context, socket string) error {
 		code, err := (&terminal.Session{Socket: socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
 		if err != nil {
-			return err
+			fmt.Fprintln(os.Stderr, message(err))
 		}
 		if code != 0 {
 			return exitCode(code)

@@ -66,6 +66,11 @@ func (r *Router) base(c bot.Call, ask bot.Ask, d bot.Decision) bot.Record {
 
 // finish writes the record, the reply and the end of the message in one commit.
 func (r *Router) finish(ctx context.Context, c bot.Call, rec bot.Record, card bot.Card, private bool) error {
+	return r.commit(ctx, c, &rec, card, private)
+}
+
+// commit is finish for an answer that may go without a record.
+func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card bot.Card, private bool) error {
 	if card.Key == "" {
 		card.Key = "reply/" + c.Message
 	}
@@ -84,8 +89,10 @@ func (r *Router) finish(ctx context.Context, c bot.Call, rec bot.Record, card bo
 		} else if !done {
 			return run.ErrHandled
 		}
-		if _, err := r.Recorder.Append(tx, rec); err != nil {
-			return err
+		if rec != nil {
+			if _, err := r.Recorder.Append(tx, *rec); err != nil {
+				return err
+			}
 		}
 		_, err := tx.Enqueue(out)
 		return err
@@ -96,8 +103,19 @@ func (r *Router) finish(ctx context.Context, c bot.Call, rec bot.Record, card bo
 	return err
 }
 
-// drop finishes a message without an answer or a record: its sender was told
-// already and goes on.
+// tooMany answers a person who sends too much. Every line gets its answer, so
+// that nobody waits for one in vain; the log gets one record a minute.
+func (r *Router) tooMany(ctx context.Context, c bot.Call) error {
+	err := bot.Errorf(bot.Denied, "you sent more than %d commands in a minute; wait a little (a rollback is never held back)", r.Rate)
+	if r.limits.tell(c.Who.Person) {
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "rate"}, err)
+	}
+	card := bot.Card{Title: "denied: " + err.Say, Tone: bot.Bad, Outcome: bot.OutcomeDenied}
+	return r.commit(ctx, c, nil, card, true)
+}
+
+// drop finishes a stranger's message without an answer or a record: the last
+// minute has enough of both.
 func (r *Router) drop(ctx context.Context, m bot.Message) error {
 	return r.Store.Update(ctx, func(tx store.Tx) error {
 		_, err := tx.Finish(m.ID)

@@ -268,10 +268,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	p, err := r.Grammar.ParseFor(m.Text, visible)
 	if err == nil && !p.Command.Urgent || err != nil {
 		if !r.limits.allow(who.Person) {
-			if !r.limits.tell(who.Person) {
-				return r.drop(ctx, m)
-			}
-			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "rate"}, bot.Errorf(bot.Denied, "you sent more than %d commands in a minute; wait a little (a rollback is never held back)", r.Rate))
+			return r.tooMany(ctx, c)
 		}
 	}
 	if err != nil {

@@ -34,11 +34,16 @@ const (
 			UNION ALL SELECT next_at FROM outbox WHERE id IN (SELECT head.id FROM head)
 		) AS due`
 
-	readPending = `SELECT id, version, next_at, tries FROM outbox WHERE channel = ? AND key = ? AND key <> ''`
+	// A newer version of a pending card takes its place, no later than the
+	// older one was to come, unless that was put off.
+	placeCard = `INSERT INTO outbox (` + cardColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (channel, key) WHERE key <> '' DO UPDATE SET
+			thread = excluded.thread, under = excluded.under, account = excluded.account, version = excluded.version,
+			ordered = excluded.ordered, card = excluded.card, next_at = CASE
+				WHEN outbox.tries > 0 OR outbox.next_at < excluded.next_at THEN outbox.next_at ELSE excluded.next_at END
+		WHERE excluded.version > outbox.version RETURNING id`
 
-	insertCard = `INSERT INTO outbox (` + cardColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`
-
-	replaceCard = `UPDATE outbox SET thread = ?, under = ?, account = ?, version = ?, ordered = ?, card = ?, next_at = ? WHERE id = ?`
+	readPending = `SELECT id FROM outbox WHERE channel = ? AND key = ? AND key <> ''`
 
 	deleteCard = `DELETE FROM outbox WHERE id = ? AND version = ?`
 
@@ -82,27 +87,12 @@ func (r *reader) NextOutgoing() (time.Time, bool, error) {
 // to come; but where delivery was tried and put off, it waits as long.
 func (t *tx) Enqueue(o store.Outgoing) (int64, error) {
 	const op = "store.enqueue"
-	next := micros(o.NextAt)
-	if o.Key != "" {
-		var id, version, pendingNext, tries int64
-		found, err := t.one(op, readPending, []any{string(o.Channel), o.Key}, []any{&id, &version, &pendingNext, &tries})
-		if err != nil {
-			return 0, err
-		}
-		if found {
-			if version >= o.Version {
-				return id, nil
-			}
-			if tries > 0 || pendingNext < next {
-				next = pendingNext
-			}
-			_, err := t.exec(op, replaceCard, o.Thread, o.Under, string(o.To), o.Version, flag(o.Ordered), blob(o.Card), next, id)
-			return id, err
-		}
-	}
 	var id int64
-	_, err := t.one(op, insertCard, []any{string(o.Channel), o.Thread, o.Under, string(o.To), o.Key, o.Version, flag(o.Ordered),
-		blob(o.Card), micros(o.Created), next, int64(o.Tries)}, []any{&id})
+	found, err := t.one(op, placeCard, []any{string(o.Channel), o.Thread, o.Under, string(o.To), o.Key, o.Version, flag(o.Ordered),
+		blob(o.Card), micros(o.Created), micros(o.NextAt), int64(o.Tries)}, []any{&id})
+	if err == nil && !found { // dropped: the pending one is as new
+		_, err = t.one(op, readPending, []any{string(o.Channel), o.Key}, []any{&id})
+	}
 	return id, err
 }
 

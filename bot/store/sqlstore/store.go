@@ -25,9 +25,9 @@ type Options struct {
 	Closed func() error
 }
 
-// Store is a store.Store over SQL. Update's functions run one after the other,
-// each on the goroutine of its caller and in a savepoint of its own, and up to
-// maxBatch of them share one commit; a panic goes on in its caller alone.
+// Store is a store.Store over SQL. Update's functions run one after the other
+// on the writer's goroutine, each in a savepoint of its own, and up to maxBatch
+// of them share one commit; a panic goes on in its caller alone.
 //
 // A function given to Update must not call Update or Close on the same Store:
 // it would wait for itself.
@@ -66,7 +66,7 @@ func New(o Options) *Store {
 	s.jobs.New = func() any { return newJob() }
 	s.line.wake = make(chan struct{}, 1)
 	w := &writer{store: s}
-	go w.run()
+	go w.run(nil)
 	return s
 }
 
@@ -80,25 +80,26 @@ func (s *Store) Update(ctx context.Context, f func(tx store.Tx) error) error {
 		return calledOff(ctx)
 	}
 	j := s.jobs.Get().(*job)
+	j.f = f
+	j.state.Store(queued)
 	if err := s.line.join(j); err != nil {
 		return err
 	}
-	given := ctx.Done()
-	for {
-		select {
-		case t := <-j.turn:
-			j.perform(t, f)
-		case err := <-j.result:
-			j.reset()
-			s.jobs.Put(j)
-			return err
-		case <-given:
-			if j.abandon() {
-				return calledOff(ctx)
-			}
-			given = nil
+	var o outcome
+	select {
+	case o = <-j.result:
+	case <-ctx.Done():
+		if j.abandon() {
+			return calledOff(ctx)
 		}
+		o = <-j.result
 	}
+	j.f = nil
+	s.jobs.Put(j)
+	if o.panicked != nil {
+		panic(o.panicked)
+	}
+	return o.err
 }
 
 func calledOff(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -21,21 +22,20 @@ const (
 	abandoned
 )
 
-// job is one call of Update on its way through the writer. The writer hands
-// the transaction to the caller by turn, gets f's outcome by ran and, when
-// that is durable or lost, answers by result.
+// job is one call of Update on its way through the writer.
 type job struct {
+	f      func(store.Tx) error
 	state  atomic.Int32
-	turn   chan *tx
-	ran    chan error
-	result chan error
+	result chan outcome
 }
 
-func newJob() *job {
-	return &job{turn: make(chan *tx, 1), ran: make(chan error, 1), result: make(chan error, 1)}
+// outcome is what became of a job: its error, or the panic of its function.
+type outcome struct {
+	err      error
+	panicked any
 }
 
-func (j *job) reset() { j.state.Store(queued) }
+func newJob() *job { return &job{result: make(chan outcome, 1)} }
 
 // take claims the job for the writer; it fails when the caller has gone.
 func (j *job) take() bool {
@@ -45,14 +45,37 @@ func (j *job) take() bool {
 // abandon withdraws a job that was not taken yet.
 func (j *job) abandon() bool { return j.state.CompareAndSwap(queued, abandoned) }
 
-// errUnfinished stands for a function that panicked or ended its goroutine.
+func (j *job) answer(err error) {
+	var p panicking
+	if errors.As(err, &p) {
+		j.result <- outcome{panicked: p.value}
+		return
+	}
+	j.result <- outcome{err: err}
+}
+
+// errUnfinished is what the caller of a function that ended its goroutine gets.
 var errUnfinished = errors.New("the function given to Update did not return")
 
-// perform runs f on the caller's goroutine, where a panic belongs.
-func (j *job) perform(t *tx, f func(store.Tx) error) {
-	err := errUnfinished
-	defer func() { j.ran <- err }()
+// panicking stands for the panic of a job's function, which goes on in its caller.
+type panicking struct{ value any }
+
+func (p panicking) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// perform runs f and makes an error of its panic.
+func perform(f func(store.Tx) error, t *tx) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if p := recover(); p != nil {
+			err = panicking{p}
+		}
+	}()
 	err = f(t)
+	returned = true
+	return err
 }
 
 // line is where callers wait for the writer.
@@ -92,8 +115,14 @@ func (l *line) close() {
 // next waits for jobs and moves up to maxBatch of them into buf, oldest first;
 // it gives none when the line is closed and empty.
 func (l *line) next(buf []*job) []*job {
-	for {
+	for yielded := false; ; {
 		l.mu.Lock()
+		if len(l.jobs) > 0 && !yielded {
+			yielded = true
+			l.mu.Unlock()
+			runtime.Gosched()
+			continue
+		}
 		if n := min(len(l.jobs), maxBatch); n > 0 {
 			buf = append(buf[:0], l.jobs[:n]...)
 			rest := copy(l.jobs, l.jobs[n:])
@@ -115,34 +144,54 @@ func (l *line) next(buf []*job) []*job {
 type writer struct {
 	store   *Store
 	session *session // nil until needed, and after a failure
-	kept    []*job   // of the batch under way: ran without error
+
+	// The batch under way, for the case that a function ends the goroutine.
+	kept    []*job // ran without error
+	current *job   // runs now
+	rest    []*job // to come
 }
 
-func (w *writer) run() {
-	defer close(w.store.done)
+// run works until the line is closed and empty. Jobs are what another writer
+// left to be run again.
+func (w *writer) run(again []*job) {
+	ended := false
 	defer func() {
-		if w.session != nil {
+		if w.session != nil && ended {
 			w.session.drop()
 		}
+		if ended {
+			close(w.store.done)
+			return
+		}
+		// A function called runtime.Goexit, as a test does that fails inside
+		// one. What is left of its batch goes on in a goroutine of its own.
+		if j := w.current; j != nil {
+			w.lose()
+			left := append(w.kept, w.rest...)
+			j.answer(&bot.Error{Op: "store.update", Kind: bot.Internal, Say: "the change was not made", Err: errUnfinished})
+			go (&writer{store: w.store}).run(left)
+		}
 	}()
+	w.singly(again)
 	var jobs []*job
 	for {
 		if jobs = w.store.line.next(jobs); jobs == nil {
+			ended = true
 			return
 		}
-		w.work(jobs)
+		again, _ := w.batch(jobs)
+		w.singly(again)
 	}
 }
 
-// work commits jobs together. When one of them makes the database give up the
-// whole transaction, the others run again, each alone; when that fails too the
-// fault is not theirs, and the rest are told without trying.
-func (w *writer) work(jobs []*job) {
-	again, _ := w.batch(jobs)
-	for i := range again {
-		if _, err := w.batch(again[i : i+1]); err != nil {
-			for _, j := range again[i+1:] {
-				j.result <- err
+// singly runs jobs whose transaction was lost through another's fault, each
+// alone. When one fails in that way too the fault is not theirs, and the rest
+// are told without trying.
+func (w *writer) singly(jobs []*job) {
+	for i := range jobs {
+		if _, err := w.batch(jobs[i : i+1]); err != nil {
+			for _, j := range jobs[i+1:] {
+				j.answer(err)
 			}
 			return
 		}
@@ -161,7 +210,7 @@ func (w *writer) batch(jobs []*job) (again []*job, failure error) {
 	if err := w.begin(ctx); err != nil {
 		w.lose()
 		for _, j := range jobs {
-			j.result <- err
+			j.answer(err)
 		}
 		return nil, err
 	}
@@ -171,15 +220,16 @@ func (w *writer) batch(jobs []*job) (again []*job, failure error) {
 		if !j.take() {
 			continue
 		}
-		err, intact := w.give(ctx, j, &end)
+		w.current, w.rest = j, jobs[i+1:]
+		err, lost := w.give(ctx, j, &end)
+		w.current = nil
 		switch {
-		case !intact:
+		case lost != nil:
 			w.lose()
-			j.result <- err
-			again = append(again, w.kept...)
-			return append(again, jobs[i+1:]...), err
+			j.answer(err)
+			return append(append(again, w.kept...), w.rest...), lost
 		case err != nil:
-			j.result <- err
+			j.answer(err)
 		default:
 			w.kept = append(w.kept, j)
 		}
@@ -190,7 +240,7 @@ func (w *writer) batch(jobs []*job) (again []*job, failure error) {
 		w.lose()
 	}
 	for _, j := range w.kept {
-		j.result <- err
+		j.answer(err)
 	}
 	return nil, err
 }
@@ -223,36 +273,39 @@ func (w *writer) lose() {
 	w.session = nil
 }
 
-// give lets one job run in a savepoint. The error is the job's; intact is
-// false when the transaction around it was lost with it.
-func (w *writer) give(ctx context.Context, j *job, end *ending) (err error, intact bool) {
-	if _, err := w.session.exec(ctx, "SAVEPOINT caller"); err != nil {
-		return translate(&w.store.dialect, "store.update", err), false
+// give lets one job run in a savepoint. The first error is the job's; lost is
+// set when the transaction around it was lost with it.
+func (w *writer) give(ctx context.Context, j *job, end *ending) (err, lost error) {
+	failed := func(failure error) (error, error) {
+		if err == nil {
+			err = failure
+		}
+		return err, failure
+	}
+	exec := func(q string) error {
+		_, failure := w.session.exec(ctx, q)
+		return translate(&w.store.dialect, "store.update", failure)
+	}
+	if failure := exec("SAVEPOINT caller"); failure != nil {
+		return failed(failure)
 	}
 	before := *end
 	t := &tx{reader: reader{ctx: ctx, s: w.session}, end: end}
-	j.turn <- t
-	err = <-j.ran
+	err = perform(j.f, t)
 	t.over = true
 	if t.failure != nil {
-		if err == nil {
-			err = t.failure
-		}
-		return err, false
+		return failed(t.failure)
 	}
-	if err == nil {
-		if _, failed := w.session.exec(ctx, "RELEASE SAVEPOINT caller"); failed != nil {
-			return translate(&w.store.dialect, "store.update", failed), false
-		}
-		return nil, true
-	}
-	*end = before
-	for _, q := range [...]string{"ROLLBACK TO SAVEPOINT caller", "RELEASE SAVEPOINT caller"} {
-		if _, failed := w.session.exec(ctx, q); failed != nil {
-			return errors.Join(err, translate(&w.store.dialect, "store.update", failed)), false
+	if err != nil {
+		*end = before
+		if failure := exec("ROLLBACK TO SAVEPOINT caller"); failure != nil {
+			return failed(failure)
 		}
 	}
-	return err, true
+	if failure := exec("RELEASE SAVEPOINT caller"); failure != nil {
+		return failed(failure)
+	}
+	return err, nil
 }
 
 // errOver answers the use of a transaction after its function returned.

@@ -1,5 +1,0 @@
-package terminal
-
-const childSocket = "QUARTERDECK_TEST_SOCKET"
-
-func child() int { return 0 }
