@@ -151,7 +151,7 @@ func TestPreview(t *testing.T) {
 	}
 	want := []bot.Field{
 		{Name: "notes", Value: "release v2"}, {Name: "created", Value: "2026-11-02 00:00 UTC"},
-		{Name: "commit", Value: "222222222222…"}, {Name: "artefact", Value: cut(artefactID("v2"), 22)},
+		{Name: "commit", Value: "222222222222…"},
 	}
 	if !slices.Equal(p.Fields, want) {
 		t.Errorf("fields %+v, want %+v", p.Fields, want)

@@ -133,7 +133,6 @@ func (d *deployer) Preview(ctx context.Context, from, to provider.Artefact) (pro
 		{Name: "notes", Value: r.Notes},
 		{Name: "created", Value: moment(r.Created)},
 		{Name: "commit", Value: cut(r.Commit, 15)},
-		{Name: "artefact", Value: cut(r.ID, 22)},
 	} {
 		if f.Value != "" {
 			p.Fields = append(p.Fields, f)
