@@ -10,7 +10,8 @@
 //
 // A line on standard output that is a JSON object with phase, percent, message
 // or url is progress; every other line is log. Exit status 0 is done, 1 failed,
-// 2 refused (nothing was done) and 75 try again later (nothing was done). When
+// 2 refused (nothing was done) and 75 try again later (nothing was done). The
+// message of a last line with the phase "done" or percent 100 is the result. When
 // the status is not 0 the last phase tells more: "rolled-back" or "restored"
 // (the old state is back), "partly-done", "aborted" (stopped on request) and
 // "unknown" (the program cannot tell either).

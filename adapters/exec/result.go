@@ -42,7 +42,11 @@ func (l *look) outcome() (bot.OpState, string) {
 	case e.Error != "":
 		return bot.OpFailed, "the command could not be started: " + e.Error
 	case e.Code == 0:
-		return bot.OpSucceeded, l.sentence(e.Progress.Message)
+		// A message from the middle of the way would read as the result.
+		if p := e.Progress; p.Phase == "done" || p.Percent != nil && *p.Percent == 100 {
+			return bot.OpSucceeded, l.sentence(p.Message)
+		}
+		return bot.OpSucceeded, ""
 	}
 	prefix := ""
 	if e.Cause == causeTimeout {
