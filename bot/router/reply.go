@@ -79,7 +79,8 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)
 	}
-	out := store.Outgoing{Channel: c.Channel, Thread: c.Thread, Key: card.Key, Version: card.Version, Card: body, Created: c.At, NextAt: c.At}
+	// Without a key of its own in the outbox: a reply is never edited.
+	out := store.Outgoing{Channel: c.Channel, Thread: c.Thread, Version: card.Version, Card: body, Created: c.At, NextAt: c.At}
 	if private {
 		out.To = c.Who.Account
 	}
