@@ -66,7 +66,7 @@ func New(o Options) *Store {
 	s.jobs.New = func() any { return newJob() }
 	s.line.wake = make(chan struct{}, 1)
 	w := &writer{store: s}
-	go w.run(nil)
+	go w.run()
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -118,6 +119,8 @@ func (l *line) next(buf []*job) []*job {
 	for yielded := false; ; {
 		l.mu.Lock()
 		if len(l.jobs) > 0 && !yielded {
+			// Those who were answered just now get the chance to join this
+			// batch, so that it is not one job long.
 			yielded = true
 			l.mu.Unlock()
 			runtime.Gosched()
@@ -145,15 +148,14 @@ type writer struct {
 	store   *Store
 	session *session // nil until needed, and after a failure
 
-	// The batch under way, for the case that a function ends the goroutine.
-	kept    []*job // ran without error
+	again   []*job // taken, undone by another's failure, and to run alone
+	kept    []*job // of the batch under way: ran without error
 	current *job   // runs now
-	rest    []*job // to come
+	rest    []*job // of the batch under way: to come
 }
 
-// run works until the line is closed and empty. Jobs are what another writer
-// left to be run again.
-func (w *writer) run(again []*job) {
+// run works until the line is closed and empty.
+func (w *writer) run() {
 	ended := false
 	defer func() {
 		if w.session != nil && ended {
@@ -167,33 +169,34 @@ func (w *writer) run(again []*job) {
 		// one. What is left of its batch goes on in a goroutine of its own.
 		if j := w.current; j != nil {
 			w.lose()
-			left := append(w.kept, w.rest...)
+			left := slices.Concat(w.kept, w.rest, w.again)
 			j.answer(&bot.Error{Op: "store.update", Kind: bot.Internal, Say: "the change was not made", Err: errUnfinished})
-			go (&writer{store: w.store}).run(left)
+			go (&writer{store: w.store, again: left}).run()
 		}
 	}()
-	w.singly(again)
 	var jobs []*job
 	for {
+		w.singly()
 		if jobs = w.store.line.next(jobs); jobs == nil {
 			ended = true
 			return
 		}
-		again, _ := w.batch(jobs)
-		w.singly(again)
+		w.again, _ = w.batch(jobs)
 	}
 }
 
-// singly runs jobs whose transaction was lost through another's fault, each
-// alone. When one fails in that way too the fault is not theirs, and the rest
-// are told without trying.
-func (w *writer) singly(jobs []*job) {
-	for i := range jobs {
-		if _, err := w.batch(jobs[i : i+1]); err != nil {
-			for _, j := range jobs[i+1:] {
+// singly runs the jobs whose transaction was lost through another's fault,
+// each alone. When one fails in that way too the fault is not theirs, and the
+// rest are told without trying.
+func (w *writer) singly() {
+	for len(w.again) > 0 {
+		one := w.again[:1]
+		w.again = w.again[1:]
+		if _, err := w.batch(one); err != nil {
+			for _, j := range w.again {
 				j.answer(err)
 			}
-			return
+			w.again = nil
 		}
 	}
 }

@@ -44,7 +44,7 @@ func model(t *testing.T, open Open) {
 		trial++
 		m := &machine{base: int64(trial) * 1000, kind: fmt.Sprintf("kind %d", trial)}
 		w := world{map[int64]store.RunRow{}, map[string]bot.Document{}}
-		for range rapid.IntRange(1, 6).Draw(rt, "transactions") {
+		for range rapid.IntRange(1, 3).Draw(rt, "transactions") {
 			next := w.clone()
 			fails := rapid.IntRange(0, 3).Draw(rt, "fails") == 0
 			err := s.Update(context.Background(), func(tx store.Tx) error {

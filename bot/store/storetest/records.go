@@ -125,7 +125,7 @@ func search(t *testing.T, open Open) {
 				r.Target, r.Person, r.Verb = targets[i%3], people[i/3%3], verbs[i/9%3]
 				r.Kind, r.Run = kinds[i/2%3], int64(i/30)
 				if i%10 == 7 {
-					r.At = r.At.Add(-45 * time.Second) // another machine's clock
+					r.At = r.At.Add(-45500 * time.Millisecond) // another machine's clock
 				}
 			})
 			if err := tx.Append(rec); err != nil {
@@ -148,7 +148,7 @@ func search(t *testing.T, open Open) {
 		}
 		return out
 	}
-	sinces := []time.Time{{}, noon(), noon().Add(33 * time.Second), noon().Add(62*time.Second + time.Microsecond), noon().Add(time.Hour)}
+	sinces := []time.Time{{}, noon(), noon().Add(31200 * time.Millisecond), noon().Add(33 * time.Second), noon().Add(62*time.Second + time.Microsecond), noon().Add(time.Hour)}
 	found := 0
 	view(t, s, func(r store.Reader) error {
 		for mask := range 32 {

@@ -31,6 +31,7 @@ func Exercise(t *testing.T, open Open) {
 	}{
 		{"transactions", transactions},
 		{"sharing", sharing},
+		{"leaving", leaving},
 		{"waiting", waiting},
 		{"closing", closing},
 		{"records", records},

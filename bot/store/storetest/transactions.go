@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -185,6 +186,37 @@ func calm(f func() error) (err error) {
 	return f()
 }
 
+// leaving: a function that ends its goroutine, as a failing test does, is
+// undone and stops nobody else.
+func leaving(t *testing.T, open Open) {
+	s, _ := open(t)
+	const callers = 12
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { update(t, s, func(tx store.Tx) error { close(inside); <-leave; return add(tx, nil) }) })
+	<-inside
+	for c := range callers {
+		wg.Go(func() {
+			err := s.Update(context.Background(), func(tx store.Tx) error {
+				if err := add(tx, nil); err != nil {
+					return err
+				}
+				if c%3 == 0 {
+					runtime.Goexit()
+				}
+				return nil
+			})
+			if (c%3 == 0) != (err != nil) {
+				t.Errorf("caller %d: %v", c, err)
+			}
+		})
+	}
+	close(leave)
+	wg.Wait()
+	intact(t, s, 1+callers-callers/3)
+	update(t, s, func(tx store.Tx) error { return add(tx, nil) })
+}
+
 // waiting: a caller that waits for its turn leaves when its context ends, and
 // what it wanted is not done later.
 func waiting(t *testing.T, open Open) {
@@ -195,9 +227,24 @@ func waiting(t *testing.T, open Open) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Update with an ended context gives %v", err)
 	}
-	if err := s.View(gone, func(r store.Reader) error { _, err := r.Head(); return err }); !errors.Is(err, context.Canceled) {
+	mustRefuse(t, err, bot.Unavailable)
+	err = s.View(gone, func(r store.Reader) error { _, err := r.Head(); return err })
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("View with an ended context gives %v", err)
 	}
+	mustRefuse(t, err, bot.Unavailable)
+	// A context that ends within a View ends its reads.
+	ending, end := context.WithCancel(context.Background())
+	defer end()
+	err = s.View(ending, func(r store.Reader) error {
+		if _, err := r.Head(); err != nil {
+			return err
+		}
+		end()
+		_, err := r.Head()
+		return err
+	})
+	mustRefuse(t, err, bot.Unavailable)
 
 	inside, leave := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
