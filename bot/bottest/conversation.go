@@ -2,6 +2,7 @@ package bottest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -161,7 +162,11 @@ func question(ctx context.Context, w *World) error {
 	if err != nil {
 		return err
 	}
-	if text := fmt.Sprint(p.Card); !strings.Contains(text, "v1") {
+	text, err := json.Marshal(p.Card)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), "v1") {
 		return fmt.Errorf("status does not show v1, which is live: %+v", p.Card)
 	}
 	return s.effects("after a question")

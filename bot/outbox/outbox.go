@@ -11,8 +11,11 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -39,8 +42,9 @@ type Deliverer struct {
 	once sync.Once
 	wake chan struct{}
 
-	mu   sync.Mutex
-	busy map[bot.ChannelID]bool
+	mu    sync.Mutex
+	busy  map[bot.ChannelID]bool
+	rests map[bot.ChannelID]time.Time // until when nothing is delivered there
 }
 
 const (
@@ -49,15 +53,20 @@ const (
 	lastRetry  = time.Minute
 	// keep is how long an unordered card is tried before it is given up: the
 	// session it was for is gone.
-	keep      = 24 * time.Hour
-	longest   = time.Second // nap when nothing is due
-	kindShown = "shown"     // documents: where a card's message is
+	keep    = 24 * time.Hour
+	longest = time.Second // nap when nothing is due
+	// attempts is how often a card is tried when the network's errors say
+	// nothing about whether trying again makes sense.
+	attempts = 12
+	// commit bounds noting what was delivered, which is done also when the
+	// Deliverer is told to stop: it would be delivered twice otherwise.
+	commit = 8 * time.Second
 )
 
 func (d *Deliverer) init() {
 	d.once.Do(func() {
 		d.wake = make(chan struct{}, 1)
-		d.busy = map[bot.ChannelID]bool{}
+		d.busy, d.rests = map[bot.ChannelID]bool{}, map[bot.ChannelID]time.Time{}
 		if d.Timeout <= 0 {
 			d.Timeout = 15 * time.Second
 		}
@@ -79,8 +88,15 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	d.init()
 	var channels conc.WaitGroup
 	defer channels.Wait()
+	var swept time.Time
 	for {
 		nap := longest
+		if now := d.Clock.Now(); now.Sub(swept) >= sweepEvery {
+			swept = now
+			channels.Go(func() { d.sweep(ctx) })
+		}
+		// What is being delivered while this looks may be gone when it has looked.
+		atWork := d.atWork()
 		due, next, err := d.due(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -89,10 +105,16 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			d.Logger.Error("look for due cards", "err", err)
 		default:
 			for channel, cards := range byChannel(due) {
-				if d.take(channel) {
+				if atWork[channel] {
+					continue // its end wakes this again
+				}
+				ok, rest := d.take(channel)
+				if rest > 0 {
+					nap = min(nap, rest)
+				}
+				if ok {
 					channels.Go(func() {
-						defer d.release(channel)
-						d.deliverAll(ctx, cards)
+						d.release(channel, d.deliverAll(ctx, cards))
 					})
 				}
 			}
@@ -131,80 +153,123 @@ func byChannel(due []store.Outgoing) map[bot.ChannelID][]store.Outgoing {
 	return m
 }
 
-func (d *Deliverer) take(c bot.ChannelID) bool {
+// atWork gives the channels that are being delivered to.
+func (d *Deliverer) atWork() map[bot.ChannelID]bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.busy[c] {
-		return false
-	}
-	d.busy[c] = true
-	return true
+	return maps.Clone(d.busy)
 }
 
-func (d *Deliverer) release(c bot.ChannelID) {
+// take claims a channel that nobody delivers to; rest is how long it must
+// still be left alone.
+func (d *Deliverer) take(c bot.ChannelID) (ok bool, rest time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if rest := d.rests[c].Sub(d.Clock.Now()); rest > 0 {
+		return false, rest
+	}
+	delete(d.rests, c)
+	if d.busy[c] {
+		return false, 0
+	}
+	d.busy[c] = true
+	return true, 0
+}
+
+// release lets others deliver to the channel, after it has rested for a while.
+func (d *Deliverer) release(c bot.ChannelID, rest time.Duration) {
 	d.mu.Lock()
 	delete(d.busy, c)
+	if rest > 0 {
+		d.rests[c] = d.Clock.Now().Add(rest)
+	}
 	d.mu.Unlock()
 	d.Wake()
 }
 
 // deliverAll delivers the cards of one channel in order. After a failure the
-// rest waits for the next round.
-func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) {
+// rest waits for the next round; it says how long the channel should rest
+// before that.
+func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) (rest time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.Logger.Error("panic while delivering", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			rest = lastRetry
+		}
+	}()
 	for _, o := range cards {
 		if ctx.Err() != nil {
-			return
+			return 0
 		}
-		if err := d.deliver(ctx, o); err != nil {
-			if ctx.Err() == nil {
-				d.Logger.Error("deliver card", "channel", string(o.Channel), "card", o.Key, "err", err)
-			}
-			return
+		rest, err := d.deliver(ctx, o)
+		if err != nil && ctx.Err() == nil {
+			// What became of it cannot be noted: not again at once, or a store
+			// that cannot write would flood the channel.
+			d.Logger.Error("deliver card", "channel", string(o.Channel), "card", o.Key, "err", err)
+			return max(rest, firstRetry)
+		}
+		if rest > 0 || err != nil {
+			return rest
 		}
 	}
+	return 0
 }
 
-// shown is where a card's message is.
-type shown struct {
-	Ref     string `json:"ref"`
-	Version int64  `json:"version"`
-}
-
-func shownID(c bot.ChannelID, key string) string { return string(c) + "|" + key }
-
-// deliver delivers one card. An error means that the channel should rest.
-func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) error {
+// deliver delivers one card and notes what became of it; an error says that it
+// could not be noted. rest is how long the network asked for the channel to be
+// left alone. That nothing overtakes an ordered card is the store's doing, which
+// gives only the first of them.
+func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (rest time.Duration, err error) {
 	chat, ok := d.Chats(o.Channel.Network())
 	if !ok {
-		return d.giveUp(ctx, o, fmt.Sprintf("no chat network %q is configured", o.Channel.Network()))
+		return 0, d.giveUp(ctx, o, fmt.Sprintf("no chat network %q is configured", o.Channel.Network()))
 	}
 	var card bot.Card
 	if err := json.Unmarshal(o.Card, &card); err != nil {
-		return d.giveUp(ctx, o, "the stored card does not decode")
+		return 0, d.giveUp(ctx, o, "the stored card does not decode")
 	}
 	delivery := bot.Delivery{Channel: o.Channel, Thread: o.Thread, To: o.To, Card: card}
 	if err := d.address(ctx, o, &delivery); err != nil {
-		return err
+		return 0, err
 	}
-	call, cancel := context.WithTimeout(ctx, d.Timeout)
-	ref, err := chat.Deliver(call, delivery)
-	cancel()
-	switch {
-	case err == nil:
-		return d.delivered(ctx, o, ref)
-	case ctx.Err() != nil:
-		return ctx.Err()
+	ref, err := d.hand(ctx, chat, delivery)
+	if err == nil {
+		return 0, d.delivered(ctx, o, ref)
 	}
-	switch kind := bot.KindOf(err); kind {
-	case bot.Unavailable, bot.Busy, bot.Timeout:
-		if !o.Ordered && d.Clock.Now().Sub(o.Created) > keep {
-			return d.giveUp(ctx, o, "nobody was there to read it for "+keep.String())
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if !passing(err, o.Tries) {
+		d.Logger.Error("a card was refused for good", "channel", string(o.Channel), "card", o.Key, "kind", string(bot.KindOf(err)), "err", err)
+		return 0, d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
+	}
+	if !o.Ordered && d.Clock.Now().Sub(o.Created) > keep {
+		return 0, d.giveUp(ctx, o, "nobody was there to read it for "+keep.String())
+	}
+	return d.postpone(ctx, o, err)
+}
+
+// hand gives the card to the network, whose panic is an error of this card.
+func (d *Deliverer) hand(ctx context.Context, chat bot.Chat, delivery bot.Delivery) (ref string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &bot.Error{Op: chat.Network() + ".deliver", Kind: bot.Internal, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
-		return d.postpone(ctx, o, err)
-	default:
-		d.Logger.Error("a card was refused for good", "channel", string(o.Channel), "card", o.Key, "kind", string(kind), "err", err)
-		return d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
+	}()
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	return chat.Deliver(ctx, delivery)
+}
+
+// passing says whether a card that failed may yet succeed. An error that no
+// adapter classified gets the benefit of the doubt for a while.
+func passing(err error, tries int) bool {
+	switch bot.KindOf(err) {
+	case bot.Unavailable, bot.Busy, bot.Timeout:
+		return true
 	}
+	var known *bot.Error
+	return !errors.As(err, &known) && tries < attempts
 }
 
 // address finds the message to edit and the thread to answer in.
@@ -214,14 +279,14 @@ func (d *Deliverer) address(ctx context.Context, o store.Outgoing, to *bot.Deliv
 	}
 	return d.Store.View(ctx, func(r store.Reader) error {
 		if o.Key != "" {
-			at, err := where(r, o.Channel, o.Key)
+			at, _, err := where(r, o.Channel, o.Key)
 			if err != nil {
 				return err
 			}
 			to.Ref = at.Ref
 		}
 		if o.Under != "" && o.Thread == "" {
-			at, err := where(r, o.Channel, o.Under)
+			at, _, err := where(r, o.Channel, o.Under)
 			if err != nil {
 				return err
 			}
@@ -231,61 +296,36 @@ func (d *Deliverer) address(ctx context.Context, o store.Outgoing, to *bot.Deliv
 	})
 }
 
-func where(r store.Reader, c bot.ChannelID, key string) (at shown, err error) {
-	doc, found, err := r.Document(kindShown, shownID(c, key))
-	if err != nil || !found {
-		return shown{}, err
-	}
-	if err := json.Unmarshal(doc.Body, &at); err != nil {
-		return shown{}, fmt.Errorf("decode where %s is shown: %w", key, err)
-	}
-	return at, nil
-}
-
 func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string) error {
-	return d.Store.Update(ctx, func(tx store.Tx) error {
+	return d.note(ctx, func(tx store.Tx) error {
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
 		if o.Key == "" || ref == "" {
 			return nil
 		}
-		body, err := json.Marshal(shown{Ref: ref, Version: o.Version})
-		if err != nil {
-			return err
-		}
-		doc := bot.Document{Kind: kindShown, ID: shownID(o.Channel, o.Key), Body: body}
-		old, found, err := tx.Document(doc.Kind, doc.ID)
-		if err != nil {
-			return err
-		}
-		if found {
-			doc.Rev = old.Rev
-		}
-		_, err = tx.PutDocument(doc)
-		return err
+		return noteShown(tx, o, ref, d.Clock.Now())
 	})
 }
 
-func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, cause error) error {
+// postpone puts the card off, and tells how long its channel must rest.
+func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, cause error) (rest time.Duration, err error) {
 	wait := min(firstRetry<<min(o.Tries, 6), lastRetry)
-	if be, ok := cause.(*bot.Error); ok && be.RetryAfter > 0 {
-		wait = be.RetryAfter
+	var known *bot.Error
+	if errors.As(cause, &known) && known.RetryAfter > 0 {
+		wait = known.RetryAfter
+		if known.Kind == bot.Busy {
+			rest = wait
+		}
 	}
-	err := d.Store.Update(ctx, func(tx store.Tx) error {
+	d.Logger.Warn("a card is put off", "channel", string(o.Channel), "card", o.Key, "tries", o.Tries+1, "for", wait, "err", cause)
+	return rest, d.note(ctx, func(tx store.Tx) error {
 		return tx.Postpone(o.ID, d.Clock.Now().Add(wait), o.Tries+1)
 	})
-	if err != nil {
-		return err
-	}
-	if o.Ordered {
-		return cause // nothing may overtake it
-	}
-	return nil
 }
 
 func (d *Deliverer) giveUp(ctx context.Context, o store.Outgoing, cause string) error {
-	return d.Store.Update(ctx, func(tx store.Tx) error {
+	return d.note(ctx, func(tx store.Tx) error {
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
@@ -294,4 +334,10 @@ func (d *Deliverer) giveUp(ctx context.Context, o store.Outgoing, cause string) 
 		}
 		return nil
 	})
+}
+
+func (d *Deliverer) note(ctx context.Context, f func(tx store.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commit)
+	defer cancel()
+	return d.Store.Update(ctx, f)
 }

@@ -64,18 +64,26 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 			return nil, bot.Errorf(bot.Conflict, "%s is live in %s now, not %s", live.Artefact.Version, d.Target, d.From.Version)
 		}
 	}
-	if d.Action != provider.Deploy {
+	if d.Action == provider.Restart {
 		return nil, nil
 	}
 	marks, err := w.ledger.Bad(ctx, d.Target)
-	if err != nil {
+	if err != nil || len(marks) == 0 {
 		return nil, err
 	}
-	return Obstacles(d.Target, d.To, nil, marks), nil
+	var contains []string
+	if d.Action == provider.Deploy {
+		preview, err := deployer.Preview(ctx, d.From, d.To)
+		if err != nil {
+			return nil, err
+		}
+		contains = preview.Contains
+	}
+	return Obstacles(d.Target, d.To, contains, marks), nil
 }
 
-// Obstacles gives what stands against deploying an artefact: its being marked
-// bad there, or its being known to contain one that is.
+// Obstacles gives what stands against bringing an artefact to a target: its
+// being marked bad there, or its being known to contain one that is.
 func Obstacles(t bot.Target, to provider.Artefact, contains []string, marks map[string]Mark) []bot.Obstacle {
 	var found []bot.Obstacle
 	if m, bad := marks[to.ID]; bad {

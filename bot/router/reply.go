@@ -104,24 +104,16 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 	return err
 }
 
-// tooMany answers a person who sends too much. Every line gets its answer, so
-// that nobody waits for one in vain; the log gets one record a minute.
-func (r *Router) tooMany(ctx context.Context, c bot.Call) error {
+// tooMany answers whoever sends too much, known by key. Every line gets its
+// answer, so that nobody waits for one in vain; the log gets one record a
+// minute.
+func (r *Router) tooMany(ctx context.Context, c bot.Call, key string) error {
 	err := bot.Errorf(bot.Denied, "you sent more than %d commands in a minute; wait a little (a rollback is never held back)", r.Rate)
-	if r.limits.tell(c.Who.Person) {
+	if r.limits.tell(key) {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "rate"}, err)
 	}
 	card := bot.Card{Title: "denied: " + err.Say, Tone: bot.Bad, Outcome: bot.OutcomeDenied}
 	return r.commit(ctx, c, nil, card, true)
-}
-
-// drop finishes a stranger's message without an answer or a record: the last
-// minute has enough of both.
-func (r *Router) drop(ctx context.Context, m bot.Message) error {
-	return r.Store.Update(ctx, func(tx store.Tx) error {
-		_, err := tx.Finish(m.ID)
-		return err
-	})
 }
 
 // limiter bounds how many commands each key may send, and how often it is

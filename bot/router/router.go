@@ -259,7 +259,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	}
 	if !who.Known() {
 		if !r.limits.allow(string(m.Account)) {
-			return r.drop(ctx, m)
+			return r.tooMany(ctx, c, string(m.Account))
 		}
 		d := r.Policy.Decide(bot.Request{Who: who, Permission: bot.MayAskSelf, Resources: []bot.Resource{bot.TheBot}, Channel: m.Channel, At: c.At})
 		return r.refuse(ctx, c, bot.Ask{}, d, run.Refusal(d))
@@ -268,7 +268,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	p, err := r.Grammar.ParseFor(m.Text, visible)
 	if err == nil && !p.Command.Urgent || err != nil {
 		if !r.limits.allow(who.Person) {
-			return r.tooMany(ctx, c)
+			return r.tooMany(ctx, c, who.Person)
 		}
 	}
 	if err != nil {

@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
@@ -46,17 +48,22 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
 	if !ok {
 		return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
-			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind + "; run the version that started it"
+			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind
+			if !c.run.Acted {
+				return e.settle(tx, c, bot.Failed, bot.Record{Kind: bot.FailedKind, Error: bot.Internal}, nil)
+			}
+			c.run.Result = "what happened cannot be known: " + c.run.Result + "; look at the provider itself for " + c.run.Handle.Key
 			return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: bot.Internal}, nil)
 		})
 	}
-	timing := bot.DefaultTiming
-	if t, ok := wf.(bot.Timed); ok {
-		timing = t.Timing(c.run.Ask.Target)
-	}
+	timing := timingOf(wf, c.run.Ask.Target)
 	interrupted := c.run.InCall
+	var deadline time.Time
 	err := e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r, now := &c.run, e.Clock.Now()
+		// Counted from before the commit, as the lease is: a process that was
+		// stopped in between must not call when its lease is over.
+		deadline = time.Now().Add(timing.Call)
 		r.Fence++
 		r.InCall, r.Acted, r.WakeAt = true, true, now
 		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle)
@@ -66,17 +73,23 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		return err
 	}
 	e.Reach("call begun")
-	call, cancel := context.WithTimeout(ctx, timing.Call)
+	call, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	if call.Err() != nil {
+		return nil // too late to call; whoever comes next looks first
+	}
 	handle := c.run.Handle
 	handle.Interrupted = interrupted
 	cancelling := c.run.CancelBy != "" && !c.run.CancelOK && !interrupted
 	var p bot.Progress
-	if cancelling {
-		handle, err = wf.Cancel(call, handle)
-	} else {
-		handle, p, err = wf.Advance(call, handle)
-	}
+	err = guarded(c.run.Plan.Spec.Kind, func() (err error) {
+		if cancelling {
+			handle, err = wf.Cancel(call, handle)
+		} else {
+			handle, p, err = wf.Advance(call, handle)
+		}
+		return err
+	})
 	if ctx.Err() != nil && err != nil {
 		return nil // stopping: whoever comes next knows that a call was begun
 	}
@@ -84,6 +97,9 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	if err == nil && p.State.Settled() {
 		e.Reach("outcome known")
 	}
+	// What a call brought is written also when the engine is told to stop.
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer done()
 	fence := c.run.Fence
 	return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
 		if c.run.Fence != fence || c.run.State.Settled() {
@@ -92,7 +108,7 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		c.row.Owner, c.row.Lease = "", time.Time{}
 		switch {
 		case err != nil:
-			return e.callFailed(tx, c, err, interrupted, cancelling)
+			return e.callFailed(tx, c, err, failedCall{timing, interrupted, cancelling})
 		case cancelling:
 			return e.cancelAsked(tx, c, handle)
 		}
@@ -100,11 +116,24 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	})
 }
 
+// timingOf gives the timing that a workflow declares, or the default.
+func timingOf(wf bot.Workflow, t bot.Target) bot.Timing {
+	timing := bot.DefaultTiming
+	if timed, ok := wf.(bot.Timed); ok {
+		timing = timed.Timing(t)
+	}
+	if timing.Call <= 0 {
+		timing.Call = bot.DefaultTiming.Call
+	}
+	timing.Settle = max(timing.Settle, 0)
+	return timing
+}
+
 // progressed notes what one look brought.
 func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Handle, p bot.Progress) error {
 	r := &c.run
 	h.Interrupted = false
-	p.Text = e.Recorder.Redact(p.Text)
+	p.Text, p.Link = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link)
 	for _, line := range p.Lines {
 		r.Tail = append(r.Tail, e.Recorder.Redact(line))
 	}
@@ -175,16 +204,31 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	}
 	var docs []bot.Document
 	if s, ok := wf.(bot.Settler); ok {
-		var err error
-		if docs, err = s.Settle(*r, p, e.Clock.Now()); err != nil {
+		err := guarded(r.Plan.Spec.Kind+".settle", func() (err error) {
+			docs, err = s.Settle(*r, p, e.Clock.Now())
 			return err
+		})
+		if err != nil {
+			e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
+			state, kind = bot.Unknown, bot.UnknownKind
+			r.Result = "the provider says " + string(p.State) + ", and what that means could not be noted: " + bot.Sentence(err, r.Call.ID)
 		}
+	}
+	if r.Replaced != 0 && state == bot.Cancelled {
+		r.Result = strings.TrimPrefix(fmt.Sprintf("%s; #%d takes its place", r.Result, r.Replaced), "; ")
 	}
 	return e.settle(tx, c, state, bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}, docs)
 }
 
+// failedCall is what is known of a call that brought an error.
+type failedCall struct {
+	timing      bot.Timing
+	interrupted bool // an earlier one may or may not have happened
+	cancelling  bool // it asked to stop
+}
+
 // callFailed decides what a failed call means: try again, failed, or unknown.
-func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, interrupted, cancelling bool) error {
+func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedCall) error {
 	r, now := &c.run, e.Clock.Now()
 	kind := bot.KindOf(callErr)
 	e.Logger.Warn("provider call", "run", r.Number, "request", r.Call.ID, "step", r.Step, "attempt", r.Attempt, "kind", string(kind), "err", callErr)
@@ -200,10 +244,11 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, interrupted,
 		r.Attempt++
 		wait := min(defaultNext<<min(r.Attempt, 6), maxBackoff)
 		var be *bot.Error
-		if asError(callErr, &be) && be.RetryAfter > 0 {
+		if errors.As(callErr, &be) && be.RetryAfter > 0 {
 			wait = min(be.RetryAfter, e.Patience)
 		}
-		r.WakeAt = now.Add(wait)
+		// What the call may have done must be visible before it is looked for.
+		r.WakeAt = now.Add(max(wait, call.timing.Settle))
 		// Whether the call acted is not known: InCall stays, so that the next
 		// one looks for its marker first.
 		if r.Attempt == 2 {
@@ -214,7 +259,7 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, interrupted,
 		}
 		return e.put(tx, c)
 	case bot.Invalid, bot.Denied, bot.NotFound, bot.Conflict:
-		if cancelling {
+		if call.cancelling {
 			// The provider cannot cancel this: it goes on, and is followed.
 			r.CancelOK, r.InCall = true, false
 			r.WakeAt = now
@@ -224,7 +269,7 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, interrupted,
 			}
 			return e.put(tx, c)
 		}
-		if r.Step == 0 && !interrupted {
+		if r.Step == 0 && !call.interrupted {
 			r.Result = bot.Sentence(callErr, r.Call.ID)
 			return e.settle(tx, c, bot.Failed, bot.Record{Kind: bot.FailedKind, Error: kind}, nil)
 		}

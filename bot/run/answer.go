@@ -2,15 +2,12 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
 )
-
-func asError(err error, target **bot.Error) bool { return errors.As(err, target) }
 
 // Answer implements bot.Runs. When it returns nil the answer is recorded, the
 // message is finished and the run's card goes to where the answer was given;
@@ -24,7 +21,11 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 	}
 	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
 		r := &cur.run
-		if err := e.apply(r, c, a); err != nil {
+		rule, err := e.apply(r, c, a)
+		if err != nil {
+			return err
+		}
+		if err := e.lookedAt(tx, r, c, a); err != nil {
 			return err
 		}
 		if done, err := tx.Finish(c.Message); err != nil {
@@ -33,8 +34,8 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 			return ErrHandled
 		}
 		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message})
-		rec := bot.Record{Request: c.ID, Account: c.Who.Account, Person: c.Who.Person, Standing: c.Who.Standing,
-			Channel: c.Channel, Message: c.Message, Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}}
+		rec := by(c, bot.Record{Kind: bot.Approved, Request: c.ID, Message: c.Message, Rule: rule,
+			Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}})
 		if c.Reason != "" {
 			rec.Text["reason"] = c.Reason
 		}
@@ -45,18 +46,14 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 			if c.Reason != "" {
 				r.Result += ": " + c.Reason
 			}
+			deny(r)
+			return e.settle(tx, cur, bot.Cancelled, rec, nil)
 		case a == bot.AnswerCancel && r.State != bot.Cancelling:
 			rec.Kind = bot.CancelledKind
 			r.Result = "cancelled by " + c.Who.Name() + " before it began"
+			return e.settle(tx, cur, bot.Cancelled, rec, nil)
 		case a == bot.AnswerCancel:
 			rec.Kind = bot.Step
-			rec.Detail["state"] = string(r.State)
-		default:
-			rec.Kind = bot.Approved
-			rec.Rule = r.Decision.Require
-		}
-		if a == bot.AnswerDeny || rec.Kind == bot.CancelledKind {
-			return e.settle(tx, cur, bot.Cancelled, rec, nil)
 		}
 		if err := e.record(tx, r, rec); err != nil {
 			return err
@@ -69,79 +66,97 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 	return bot.Reply{}, err
 }
 
-// apply checks that who may give the answer now, and changes the run.
-func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) error {
+// apply checks that c's asker may give the answer now, changes the run, and
+// gives the rule that permits the answer.
+func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err error) {
 	now := e.Clock.Now()
 	if c.Bound != "" && c.Bound != r.Digest {
-		return bot.Errorf(bot.Conflict, "#%d was planned anew since that button was shown; look at its card again", r.Number)
+		return "", bot.Errorf(bot.Conflict, "#%d was planned anew since that button was shown; look at its card again", r.Number)
 	}
 	if r.State.Settled() {
-		return bot.Errorf(bot.Conflict, "#%d is over: %s", r.Number, r.State)
+		return "", bot.Errorf(bot.Conflict, "#%d is over: %s", r.Number, r.State)
 	}
 	if r.State == bot.Waiting && !now.Before(r.Expires) {
-		return bot.Errorf(bot.Conflict, "#%d expired at %s; ask again if it is still wanted", r.Number, r.Expires.Format("15:04:05 MST"))
+		return "", bot.Errorf(bot.Conflict, "#%d expired at %s; ask again if it is still wanted", r.Number, r.Expires.Format("15:04:05 MST"))
 	}
 	own := c.Who.Person == r.Call.Who.Person
 	switch a {
 	case bot.AnswerConfirm:
 		if !own {
-			return bot.Errorf(bot.Denied, "only %s can confirm #%d", r.Call.Who.Person, r.Number)
+			return "", bot.Errorf(bot.Denied, "only %s can confirm #%d", r.Call.Who.Person, r.Number)
 		}
 		if r.State != bot.Waiting || missing(r) != "confirm" {
-			return bot.Errorf(bot.Conflict, "#%d does not wait for a confirmation; it is %s", r.Number, standing(r))
+			return "", bot.Errorf(bot.Conflict, "#%d does not wait for a confirmation; it is %s", r.Number, standing(r))
 		}
 		r.Confirmed = now
+		if missing(r) != "" {
+			e.wait(r) // the approvers' time begins
+		}
 	case bot.AnswerApprove:
 		if own {
-			return bot.Errorf(bot.Denied, "you asked for #%d yourself; another person must approve it", r.Number)
+			return "", bot.Errorf(bot.Denied, "you asked for #%d yourself; another person must approve it", r.Number)
 		}
 		if r.State == bot.Waiting && missing(r) == "confirm" {
-			return bot.Errorf(bot.Conflict, "%s has not confirmed #%d yet", r.Call.Who.Person, r.Number)
+			return "", bot.Errorf(bot.Conflict, "%s has not confirmed #%d yet", r.Call.Who.Person, r.Number)
 		}
 		for _, yes := range r.Approvals {
 			if yes.Person == c.Who.Person && yes.Digest == r.Digest {
-				return bot.Errorf(bot.Conflict, "you approved #%d already; it is %s", r.Number, standing(r))
+				return "", bot.Errorf(bot.Conflict, "you approved #%d already; it is %s", r.Number, standing(r))
 			}
 		}
 		if r.State != bot.Waiting {
-			return bot.Errorf(bot.Conflict, "#%d does not wait for an approval; it is %s", r.Number, standing(r))
+			return "", bot.Errorf(bot.Conflict, "#%d does not wait for an approval; it is %s", r.Number, standing(r))
 		}
 		rules := e.approves(r, c.Who)
 		if len(rules) == 0 {
-			return bot.Errorf(bot.Denied, "your approval does not count for #%d: %s", r.Number, e.whyNot(r, c.Who))
+			return "", bot.Errorf(bot.Denied, "your approval does not count for #%d: %s", r.Number, e.whyNot(r, c.Who))
 		}
 		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now})
 	case bot.AnswerDeny:
 		if r.State != bot.Waiting {
-			return bot.Errorf(bot.Conflict, "#%d waits for nobody; it is %s; cancel %d stops it", r.Number, standing(r), r.Number)
+			return "", bot.Errorf(bot.Conflict, "#%d waits for nobody; it is %s; cancel %d stops it", r.Number, standing(r), r.Number)
 		}
 		if !own && len(e.approves(r, c.Who)) == 0 {
-			return bot.Errorf(bot.Denied, "you may not deny #%d: %s", r.Number, e.whyNot(r, c.Who))
+			return "", bot.Errorf(bot.Denied, "you may not deny #%d: %s", r.Number, e.whyNot(r, c.Who))
 		}
-		return nil
+		return r.Decision.Require, nil
 	case bot.AnswerCancel:
-		if !own {
-			d := e.Policy.Decide(bot.Request{Who: c.Who, Permission: bot.MayCancelRun, Resources: r.Ask.Resources, Channel: c.Channel, At: now})
-			if !d.Allowed {
-				return bot.Errorf(bot.Denied, "#%d is %s's: %s", r.Number, r.Call.Who.Person, d.Because)
-			}
+		d := e.mayCancel(r, c, own)
+		if !d.Allowed {
+			return "", bot.Errorf(bot.Denied, "#%d is %s's: %s", r.Number, r.Call.Who.Person, d.Because)
 		}
 		switch r.State {
 		case bot.Running:
 			r.State, r.CancelBy, r.CancelAt, r.WakeAt = bot.Cancelling, c.Who.Name(), now, now
 		case bot.Cancelling:
-			return bot.Errorf(bot.Conflict, "#%d is being cancelled already, by %s", r.Number, r.CancelBy)
+			return "", bot.Errorf(bot.Conflict, "#%d is being cancelled already, by %s", r.Number, r.CancelBy)
 		}
-		return nil
+		return d.Rule, nil
 	default:
-		return bot.Errorf(bot.Internal, "unknown answer %q", a)
+		return "", bot.Errorf(bot.Internal, "unknown answer %q", a)
 	}
-	if missing(r) != "" {
-		e.wait(r)
-	} else {
+	if missing(r) == "" {
 		r.State, r.WakeAt = bot.Queued, now
 	}
-	return nil
+	return r.Decision.Require, nil
+}
+
+// mayCancel says whether c's asker may cancel the run: their own by the right
+// to start it, and in any case while it has not begun; another's by a right of
+// its own.
+func (e *Engine) mayCancel(r *bot.Run, c bot.Call, own bool) bot.Decision {
+	ask := func(p bot.Permission) bot.Decision {
+		return e.Policy.Decide(bot.Request{Who: c.Who, Permission: p, Resources: r.Ask.Resources, Channel: c.Channel, At: e.Clock.Now()})
+	}
+	if own {
+		if r.State != bot.Running {
+			return bot.Decision{Allowed: true, Rule: "the asker", Because: "it is the asker's own and has not begun"}
+		}
+		if d := ask(r.Ask.Permission); d.Allowed {
+			return d
+		}
+	}
+	return ask(bot.MayCancelRun)
 }
 
 // whyNot says why an approval does not count, by the policy's own words.

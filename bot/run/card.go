@@ -41,50 +41,6 @@ func (e *Engine) post(tx store.Tx, p bot.Place, card bot.Card) error {
 	return err
 }
 
-// Press is what a button's token stands for.
-type Press struct {
-	Run     int64     `json:"run"`
-	Digest  string    `json:"digest"`
-	Line    string    `json:"line"`
-	Expires time.Time `json:"expires"`
-}
-
-// KindPress is the document kind of button tokens.
-const KindPress = "button"
-
-// pressLife bounds how long the button of a settled run may be pressed.
-const pressLife = 24 * time.Hour
-
-// bindButtons gives every button of the card its token, made once for each
-// digest and line.
-func (e *Engine) bindButtons(tx store.Tx, r *bot.Run, card *bot.Card) error {
-	for i := range card.Buttons {
-		b := &card.Buttons[i]
-		name := r.Digest + " " + b.Line
-		token, known := r.Tokens[name]
-		if !known {
-			token = e.IDs.New()
-			press := Press{Run: r.Number, Digest: r.Digest, Line: b.Line, Expires: r.Expires}
-			if r.State.Settled() || press.Expires.IsZero() {
-				press.Expires = e.Clock.Now().Add(pressLife)
-			}
-			body, err := json.Marshal(press)
-			if err != nil {
-				return fmt.Errorf("encode button of run %d: %w", r.Number, err)
-			}
-			if _, err := tx.PutDocument(bot.Document{Kind: KindPress, ID: token, Due: press.Expires, Body: body}); err != nil {
-				return err
-			}
-			if r.Tokens == nil {
-				r.Tokens = map[string]string{}
-			}
-			r.Tokens[name] = token
-		}
-		b.Token = token
-	}
-	return nil
-}
-
 // standing says in words how a run stands, for sentences.
 func standing(r *bot.Run) string {
 	switch {
@@ -192,6 +148,8 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		card = settledCard(r, title("done"), bot.OutcomeOK, bot.Good)
 		if r.Plan.Undo != "" {
 			card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
+		}
+		if r.Plan.Undo != "" && !r.Plan.WayBack { // to undo a way back takes more thought than a tap
 			card.Buttons = []bot.Button{{Label: "Roll back", Line: r.Plan.Undo, Danger: true}}
 		}
 	case bot.Failed:
@@ -212,6 +170,12 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 
 func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {
 	card := bot.Card{Title: title, Text: r.Result, Outcome: o, Tone: t, Link: r.Progress.Link}
+	if !r.Decision.Allowed {
+		card.Outcome = bot.OutcomeDenied
+		if !strings.HasPrefix(card.Text, "denied") {
+			card.Text = "denied: " + card.Text
+		}
+	}
 	if t == bot.Bad {
 		card.Lines = r.Tail
 	}

@@ -16,6 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -108,8 +111,13 @@ const longestNap = time.Second
 func (e *Engine) Run(ctx context.Context) error {
 	var workers conc.WaitGroup
 	defer workers.Wait()
+	var swept time.Time
 	for {
 		nap := longestNap
+		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery {
+			swept = now
+			workers.Go(func() { e.sweep(ctx) })
+		}
 		due, next, err := e.due(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -174,7 +182,7 @@ func (e *Engine) end(number int64) {
 func (e *Engine) work(ctx context.Context, row store.RunRow) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.Logger.Error("panic while working on a run", "run", row.Number, "panic", fmt.Sprint(p))
+			e.Logger.Error("panic while working on a run", "run", row.Number, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
@@ -210,15 +218,38 @@ func (e *Engine) snooze(ctx context.Context, number int64, d time.Duration) {
 		_, err = tx.PutRun(row)
 		return err
 	})
-	if err != nil && ctx.Err() == nil {
-		e.Logger.Error("put a run off", "run", number, "err", err)
+	if err == nil || ctx.Err() != nil {
+		return
 	}
+	e.Logger.Error("put a run off", "run", number, "err", err)
+	// Nothing can be written now: the run is kept from being looked at again
+	// at once by not letting go of it.
+	pause := time.NewTimer(longestNap)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+	case <-pause.C:
+	}
+}
+
+// guarded calls code that is not the engine's own: a command's plan, a
+// workflow. A panic there becomes an Error of kind Internal with the stack for
+// the operator, so that it ends one run and not the process.
+func guarded(op string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &bot.Error{Op: op, Kind: bot.Internal, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return f()
 }
 
 // current is a run together with the row it was read from.
 type current struct {
 	run bot.Run
 	row store.RunRow
+	// passed are obstacles that an override passed and no record tells of yet.
+	passed []bot.Obstacle
 }
 
 func decode(row store.RunRow) (*current, error) {
@@ -274,7 +305,10 @@ func (e *Engine) update(ctx context.Context, c *current, f func(tx store.Tx, c *
 			return err
 		}
 		// The caller's changes made outside a transaction are in c.
-		copied.run, copied.row = c.run, row
+		// What f adds to must not be shared: f may be run again.
+		copied.run, copied.row, copied.passed = c.run, row, c.passed
+		copied.run.Tokens = maps.Clone(c.run.Tokens)
+		copied.run.Plan.Warnings = slices.Clip(c.run.Plan.Warnings)
 		copied.row.Holds, copied.row.Owner, copied.row.Lease = c.row.Holds, c.row.Owner, c.row.Lease
 		if err := f(tx, copied); err != nil {
 			return err
@@ -290,8 +324,17 @@ func (e *Engine) update(ctx context.Context, c *current, f func(tx store.Tx, c *
 	return nil
 }
 
-// record appends a record about the run.
+// record appends a record about the run, which stands as it will be written in
+// the same commit. Unless said otherwise the actor is who asked for the run,
+// and the record names the run's state.
 func (e *Engine) record(tx store.Tx, r *bot.Run, rec bot.Record) error {
+	rec.Detail = maps.Clone(rec.Detail)
+	if rec.Detail == nil {
+		rec.Detail = map[string]string{}
+	}
+	if _, named := rec.Detail["state"]; !named && r.State != "" {
+		rec.Detail["state"] = string(r.State)
+	}
 	rec.At = e.Clock.Now()
 	rec.Run = r.Number
 	if rec.Request == "" {
@@ -309,6 +352,12 @@ func (e *Engine) record(tx store.Tx, r *bot.Run, rec bot.Record) error {
 	}
 	_, err := e.Recorder.Append(tx, rec)
 	return err
+}
+
+// by makes rec about something that the asker of the call c did.
+func by(c bot.Call, rec bot.Record) bot.Record {
+	rec.Account, rec.Person, rec.Standing, rec.Channel = c.Who.Account, c.Who.Person, c.Who.Standing, c.Channel
+	return rec
 }
 
 // Get implements bot.Runs.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +23,7 @@ const retypeWindow = time.Minute
 // message is marked as acted on in the same commit. Its errors are for the
 // caller to record and to answer with; nothing was written then.
 func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Command) error {
-	plan, err := cmd.Plan(ctx, c)
+	plan, err := planned(ctx, cmd, c)
 	if err != nil {
 		return err
 	}
@@ -36,55 +36,19 @@ func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Com
 	if err := e.decide(r, c.Who); err != nil {
 		return err
 	}
+	if err := e.passObstacles(r, c.Who, plan.Obstacles); err != nil {
+		return err
+	}
 	return e.create(ctx, cur)
 }
 
-// decide asks the policy about the run's plan, checks the reason, the ticket
-// and the obstacles, and notes the decision. Denials are Errors of kind Denied.
-func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
-	at := e.Clock.Now()
-	d := e.Policy.Decide(bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: at})
-	r.Decision = d
-	if !d.Allowed {
-		return Refusal(d)
-	}
-	if d.Needs.Reason && r.Call.Reason == "" {
-		return bot.Errorf(bot.Denied, "%s needs a reason (%s); add --reason \"why\"", r.Plan.Summary, d.Require)
-	}
-	for _, ticket := range d.Needs.Ticket {
-		re, err := regexp.Compile(ticket)
-		if err != nil || !re.MatchString(r.Call.Reason) {
-			return bot.Errorf(bot.Denied, "%s needs a ticket in its reason that matches %s (%s); add --reason \"TICKET why\"", r.Plan.Summary, ticket, d.Require)
-		}
-	}
-	return e.passObstacles(r, who, r.Plan.Obstacles)
-}
-
-// passObstacles lets an obstacle be passed by a way back, or by a holder of
-// its permission who gave an override.
-func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obstacle) error {
-	if r.Plan.WayBack {
-		return nil
-	}
-	for _, o := range obstacles {
-		if r.Call.Override == "" {
-			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
-		}
-		d := e.Policy.Decide(bot.Request{Who: who, Permission: o.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()})
-		if !d.Allowed {
-			return bot.Errorf(bot.Denied, "%s, and you may not override that: %s", o.Text, d.Because)
-		}
-	}
-	return nil
-}
-
-// Refusal makes the error for a decision that says no.
-func Refusal(d bot.Decision) *bot.Error {
-	say := d.Because
-	if d.Near != "" {
-		say += "; " + d.Near
-	}
-	return &bot.Error{Op: d.Rule, Kind: bot.Denied, Say: say}
+// planned lets the command plan.
+func planned(ctx context.Context, cmd bot.Command, c bot.Call) (plan bot.Plan, err error) {
+	err = guarded(cmd.Name+".plan", func() (err error) {
+		plan, err = cmd.Plan(ctx, c)
+		return err
+	})
+	return plan, err
 }
 
 // create writes the run for the first time: the intent to do it, its card and
@@ -103,27 +67,31 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 		}
 		r.Number = number
 		r.Digest = r.Plan.Spec.Digest()
+		if err := newest(tx, &r); err != nil {
+			return err
+		}
 		retyped, err := e.retyped(tx, &r)
 		if err != nil {
 			return err
 		}
+		again := ""
 		if retyped != 0 {
+			again = fmt.Sprintf("you asked for the same less than a minute ago: #%d", retyped)
 			r.Decision.Needs.Confirm = true
-			r.Plan.Warnings = append(r.Plan.Warnings, fmt.Sprintf("you asked for the same less than a minute ago: #%d", retyped))
+			r.Plan.Warnings = append(slices.Clip(r.Plan.Warnings), again)
 		}
-		now := e.Clock.Now()
-		r.State, r.WakeAt = bot.Queued, now
-		holder, busy, err := tx.SlotHolder(r.Plan.Slot)
+		r.State, r.WakeAt = bot.Queued, e.Clock.Now()
+		next := &current{run: r}
+		ahead, err := e.ahead(tx, next)
 		switch {
 		case err != nil:
 			return err
-		case busy && !r.Plan.WayBack:
-			r.Replan = true
-			r.Progress.Text = fmt.Sprintf("behind #%d", holder.Number)
+		case ahead != nil && !r.Plan.WayBack:
+			next.run.Replan, next.run.Anew = true, again
+			next.run.Progress.Text = fmt.Sprintf("behind #%d", ahead.run.Number)
 		case missing(&r) != "":
-			e.wait(&r)
+			e.wait(&next.run)
 		}
-		next := &current{run: r}
 		if err := e.recordRequested(tx, &next.run); err != nil {
 			return err
 		}
@@ -148,18 +116,23 @@ func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
 	if r.Call.Reason != "" {
 		text["reason"] = r.Call.Reason
 	}
-	detail := map[string]string{"summary": r.Plan.Summary, "state": string(r.State), "message": r.Call.Message}
+	detail := map[string]string{"summary": r.Plan.Summary, "message": r.Call.Message}
 	if r.Decision.Require != "" {
 		detail["require"] = r.Decision.Require
 	}
 	if err := e.record(tx, r, bot.Record{Kind: bot.Requested, Message: r.Call.Message, Text: text, Detail: detail}); err != nil {
 		return err
 	}
-	if len(r.Plan.Obstacles) == 0 {
+	return e.recordPassed(tx, r, r.Plan.Obstacles)
+}
+
+// recordPassed records that obstacles, if there are any, were overridden.
+func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle) error {
+	if len(obstacles) == 0 {
 		return nil
 	}
 	var passed []string
-	for _, o := range r.Plan.Obstacles {
+	for _, o := range obstacles {
 		passed = append(passed, o.Text)
 	}
 	reason := r.Call.Override
@@ -170,10 +143,43 @@ func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
 		Text: map[string]string{"override": reason}, Detail: map[string]string{"passed": strings.Join(passed, "; ")}})
 }
 
+// newest refuses a line that came from the button of a run which is not the
+// last one that changed what r is about: "Roll back" on an old card is not
+// meant for what is live now.
+func newest(tx store.Tx, r *bot.Run) error {
+	if r.Call.Bound == "" {
+		return nil
+	}
+	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, Limit: maxQueue})
+	if err != nil {
+		return err
+	}
+	var last *bot.Run
+	for _, row := range rows {
+		if row.Slot != r.Plan.Slot {
+			continue
+		}
+		c, err := decode(row)
+		if err != nil {
+			return err
+		}
+		if c.run.Acted && (last == nil || c.run.Started.After(last.Started)) {
+			last = &c.run
+		}
+	}
+	switch {
+	case last == nil:
+		return bot.Errorf(bot.Conflict, "the run of that button is long over; type the command instead: %s", r.Call.Line)
+	case last.Digest != r.Call.Bound:
+		return bot.Errorf(bot.Conflict, "#%d changed %s since that button was shown; type the command if it is still wanted: %s", last.Number, r.Ask.Target, r.Call.Line)
+	}
+	return nil
+}
+
 // retyped gives the run that the same person asked for with the same line
 // within the last minute, or 0.
 func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
-	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, Limit: 10})
+	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, Limit: maxQueue})
 	if err != nil {
 		return 0, err
 	}
@@ -192,70 +198,20 @@ func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
 	return 0, nil
 }
 
-// wait puts the run into waiting for whoever it needs, with its deadline.
-func (e *Engine) wait(r *bot.Run) {
-	life := e.ApprovalExpires
-	if r.Decision.Needs.Confirm && r.Confirmed.IsZero() {
-		life = e.ConfirmExpires
-	}
-	r.State = bot.Waiting
-	r.Expires = e.Clock.Now().Add(life)
-	r.WakeAt = r.Expires
-}
-
-// missing says what the run still needs from people: "confirm", "approve" or
-// "" for nothing. An asker confirms before anybody is asked to approve.
-func missing(r *bot.Run) string {
-	if r.Decision.Needs.Confirm && r.Confirmed.IsZero() {
-		return "confirm"
-	}
-	if len(unmet(r)) > 0 {
-		return "approve"
-	}
-	return ""
-}
-
-// unmet gives the approval rules that the approvals so far do not meet. Which
-// role an approver held was checked when the approval was taken, and is checked
-// again when acting; here only people are counted.
-func unmet(r *bot.Run) []bot.ApprovalRule {
-	var open []bot.ApprovalRule
-	for i, rule := range r.Decision.Needs.Approvals {
-		if len(counted(r, i)) < rule.Count {
-			open = append(open, rule)
-		}
-	}
-	return open
-}
-
-// counted gives the approvals of the present digest that count towards rule i.
-func counted(r *bot.Run, i int) []bot.Approval {
-	var yes []bot.Approval
-	for _, a := range r.Approvals {
-		if a.Digest != r.Digest {
-			continue
-		}
-		for _, n := range a.Rules {
-			if n == i {
-				yes = append(yes, a)
-			}
-		}
-	}
-	return yes
-}
-
 // answerOnly answers a dry run, or a call with nothing to do, and records it
 // as a read.
 func (e *Engine) answerOnly(ctx context.Context, c bot.Call, ask bot.Ask, plan bot.Plan) error {
-	r := bot.Run{Call: c, Ask: ask, Plan: plan, Digest: plan.Spec.Digest()}
-	card := planCard(&r)
-	card.Outcome, card.Tone = bot.OutcomeOK, bot.Plain
-	switch {
-	case plan.Noop != "":
-		card = bot.Card{Title: "nothing to do: " + plan.Noop, Outcome: bot.OutcomeOK}
-	default:
-		card.Title = "dry run, nothing was done: " + plan.Summary
+	r := bot.Run{Call: c, Ask: ask, Plan: plan}
+	card := bot.Card{Title: "nothing to do: " + plan.Noop, Outcome: bot.OutcomeOK}
+	if plan.Noop == "" {
 		dec := e.Policy.Decide(bot.Request{Who: c.Who, Permission: ask.Permission, Resources: plan.Spec.Resources, Channel: c.Channel, At: c.At})
+		if !dec.Allowed {
+			return Refusal(dec)
+		}
+		r.Digest, r.Decision = plan.Spec.Digest(), dec
+		card = planCard(&r)
+		card.Outcome, card.Tone = bot.OutcomeOK, bot.Plain
+		card.Title = "dry run, nothing was done: " + plan.Summary
 		card.Fields = append(card.Fields, bot.Field{Name: "would need", Value: needsText(dec)})
 		for _, o := range plan.Obstacles {
 			card.Fields = append(card.Fields, bot.Field{Name: "in the way", Value: o.Text})

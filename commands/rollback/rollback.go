@@ -54,20 +54,31 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	from, under, err := d.leaving(ctx, deployer, t, live)
+	marks, err := d.ledger.Bad(ctx, t)
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	to, err := d.destination(ctx, deployer, t, c, live, from, under)
+	at, err := d.starting(ctx, deployer, t, c.ID, live)
+	if err != nil {
+		return bot.Plan{}, err
+	}
+	if named := c.Args["version"]; at.back != 0 && (named == "" || named == previous) {
+		return bot.Plan{Summary: fmt.Sprintf("roll back %s in %s", t.Service, t.Environment),
+			Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, at.from.Version, t)}, nil
+	}
+	to, err := d.destination(ctx, deployer, t, c.Args["version"], at, marks)
 	if err != nil {
 		return bot.Plan{}, err
 	}
 	summary := fmt.Sprintf("roll back %s in %s to %s", t.Service, t.Environment, to.Version)
-	if to.ID == live.Artefact.ID && under == nil && live.Deploying == "" && len(live.Mixed) == 0 {
+	switch {
+	case at.back != 0 && to.ID == at.from.ID:
+		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, to.Version, t)}, nil
+	case !at.moving && to.ID == live.Artefact.ID && len(live.Mixed) == 0:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
 	}
 	spec, err := bot.NewSpec(Kind, "rollback", t, []bot.Resource{t.Resource()},
-		provider.Deployment{Action: provider.Rollback, Target: t, From: from.Identity(), To: to.Identity()})
+		provider.Deployment{Action: provider.Rollback, Target: t, From: at.from.Identity(), To: to.Identity()})
 	if err != nil {
 		return bot.Plan{}, err
 	}
@@ -75,71 +86,85 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Spec:    spec,
 		Slot:    release.Slot(t),
 		Summary: summary,
-		Preview: []bot.Field{{Name: "now", Value: from.Label()}, {Name: "new", Value: to.Label()},
+		Preview: []bot.Field{{Name: "now", Value: at.from.Label()}, {Name: "new", Value: to.Label()},
 			{Name: "not undone", Value: "database migrations, secrets and other configuration"}},
-		Undo:    fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, from.Version, t.Environment),
-		WayBack: true,
+		Obstacles: release.Obstacles(t, to, nil, marks),
+		Undo:      fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment),
+		WayBack:   true,
 	}
-	if under == nil && live.Deploying == "" {
-		p.Preconditions = []bot.Fact{{Name: release.FactLive, Want: live.Artefact.ID, Text: live.Artefact.Version + " is live"}}
+	if !at.moving || at.back != 0 {
+		p.Preconditions = []bot.Fact{{Name: release.FactLive, Want: at.from.ID, Text: at.from.Version + " is live"}}
 	}
 	return p, nil
 }
 
-// leaving gives the release to get away from: the one a deployment under way
-// is bringing, or else what is live; and our own run that is bringing it.
-func (d planner) leaving(ctx context.Context, deployer provider.Deployer, t bot.Target, live provider.Live) (provider.Artefact, *provider.Deployment, error) {
-	open, err := d.runs.Runs(ctx, bot.RunFilter{Target: t, Open: true})
+// previous is the word for the release that was live before.
+const previous = "previous"
+
+// start is where a rollback starts from.
+type start struct {
+	// from is the release to get away from: the one a deployment under way is
+	// bringing, or else what is live; behind another rollback, what that one
+	// goes back to.
+	from   provider.Artefact
+	before provider.Artefact // what is still live while from is being brought
+	moving bool              // something is under way
+	back   int64             // number of another rollback that is under way or next
+}
+
+// starting finds out where a rollback starts from. request is the one that is
+// being planned, whose own run may be waiting.
+func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot.Target, request string, live provider.Live) (start, error) {
+	open, err := d.runs.Runs(ctx, bot.RunFilter{Target: t, Open: true, Limit: release.Depth})
 	if err != nil {
-		return provider.Artefact{}, nil, err
+		return start{}, err
 	}
-	for _, r := range open {
-		if r.Plan.Slot != release.Slot(t) || (r.State != bot.Running && r.State != bot.Cancelling) || r.Plan.WayBack {
+	at := start{from: live.Artefact}
+	for _, r := range open { // newest first
+		if r.Plan.Slot != release.Slot(t) || r.Call.ID == request || r.Plan.Spec.Kind == "" {
 			continue
 		}
 		var under provider.Deployment
 		if err := json.Unmarshal(r.Plan.Spec.Body, &under); err != nil {
-			return provider.Artefact{}, nil, fmt.Errorf("decode run %d: %w", r.Number, err)
+			return start{}, fmt.Errorf("decode run %d: %w", r.Number, err)
 		}
-		if under.Action == provider.Deploy {
-			return under.To, &under, nil
+		acting := r.State == bot.Running || r.State == bot.Cancelling
+		switch {
+		case r.Plan.WayBack && (r.State == bot.Running || r.State == bot.Queued):
+			return start{from: under.To, moving: true, back: r.Number}, nil
+		case r.Plan.WayBack && acting: // being cancelled: what it wanted to leave stays
+			at = start{from: under.From}
+		case acting && under.Action == provider.Restart:
+			at.moving = true
+		case acting:
+			at = start{from: under.To, before: under.From, moving: true}
 		}
 	}
-	if live.Deploying != "" && live.Deploying != live.Artefact.Version {
-		if a, err := deployer.Resolve(ctx, live.Deploying); err == nil {
-			return a, nil, nil
+	if !at.moving && live.Deploying != "" {
+		at.moving = true
+		if live.Deploying != live.Artefact.Version {
+			if a, err := deployer.Resolve(ctx, live.Deploying); err == nil {
+				at.from, at.before = a, live.Artefact
+			}
 		}
 	}
-	return live.Artefact, nil, nil
+	return at, nil
 }
 
-// destination gives the release to go to.
-func (d planner) destination(ctx context.Context, deployer provider.Deployer, t bot.Target, c bot.Call, live provider.Live, from provider.Artefact, under *provider.Deployment) (provider.Artefact, error) {
-	marks, err := d.ledger.Bad(ctx, t)
-	if err != nil {
-		return provider.Artefact{}, err
-	}
-	if version := c.Args["version"]; version != "" && version != "previous" {
-		to, err := deployer.Resolve(ctx, version)
-		if err != nil {
-			return provider.Artefact{}, err
-		}
-		if m, bad := marks[to.ID]; bad && c.Override == "" {
-			return provider.Artefact{}, bot.Errorf(bot.Denied, "%s is marked bad in %s since run #%d by %s; name another, or add --override \"why\"", to.Version, t, m.Run, m.Person)
-		}
-		return to, nil
+// destination gives the release to go to: the one named, or the newest that was
+// live and is not marked bad.
+func (d planner) destination(ctx context.Context, deployer provider.Deployer, t bot.Target, version string, at start, marks map[string]release.Mark) (provider.Artefact, error) {
+	if version != "" && version != previous {
+		return deployer.Resolve(ctx, version)
 	}
 	entries, err := d.ledger.History(ctx, t, release.Depth)
 	if err != nil {
 		return provider.Artefact{}, err
 	}
-	// What was live before the deployment under way comes first, since it still is.
-	if under != nil {
-		entries = append([]release.Entry{{Artefact: under.From}}, entries...)
-	} else if from.ID != live.Artefact.ID {
-		entries = append([]release.Entry{{Artefact: live.Artefact}}, entries...)
+	if at.before.ID != "" { // it is still live, so it comes first
+		entries = append([]release.Entry{{Artefact: at.before}}, entries...)
 	}
-	if to, found := release.Previous(entries, marks, from.ID); found {
+	if to, found := release.Previous(entries, marks, at.from.ID); found {
 		return to, nil
 	}
 	// Nothing of ours: the provider may remember what was live there.
@@ -149,7 +174,7 @@ func (d planner) destination(ctx context.Context, deployer provider.Deployer, t 
 	}
 	var newest provider.Release
 	for _, k := range known {
-		if _, bad := marks[k.ID]; !bad && k.ID != from.ID && k.LiveAt.After(newest.LiveAt) {
+		if _, bad := marks[k.ID]; !bad && k.ID != at.from.ID && k.LiveAt.After(newest.LiveAt) {
 			newest = k
 		}
 	}

@@ -1,0 +1,30 @@
+//go:build linux || darwin
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"quarterdeck/adapters/exec"
+)
+
+// The test binary plays every part: the bot's program, the watcher of its exec
+// provider, and the platform that the team deploys to.
+func TestMain(m *testing.M) {
+	if code, handled := execprovider.Main(os.Args[1:]); handled {
+		syscall.Exit(code) // without the second that the race detector waits at exit
+	}
+	if len(os.Args) == 3 && os.Args[1] == platformArg {
+		syscall.Exit(stagePlatform(os.Args[2]))
+	}
+	if filepath.Base(os.Args[0]) == programName {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// programName is what the test binary is called as to be the program itself.
+const programName = "quarterdeck"
