@@ -1,4 +1,4 @@
-//go:build !(failpoint && unix)
+//go:build !(failpoint && linux)
 
 package app
 

@@ -1,9 +1,10 @@
-//go:build failpoint && unix
+//go:build failpoint && linux
 
 package app
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -27,7 +28,10 @@ var (
 		}
 		// The whole process stops, not this goroutine alone: nothing else of it
 		// may go on as if it had not died here.
-		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		// The signal goes to this thread, so that it is stopped before it returns.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP); err != nil {
 			panic(err)
 		}
 	}
