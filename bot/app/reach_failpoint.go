@@ -7,11 +7,14 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // In a build with the tag failpoint, the process stops for good at the point
 // named by QUARTERDECK_STOP_AT the first time it gets there, after writing the
 // point's name to the file QUARTERDECK_STOP_FILE. A test then kills it there.
+// With QUARTERDECK_STOP_HOLD set, only what reached the point waits there, until
+// the file is gone.
 var (
 	stopOnce sync.Once
 	reach    = func(point string) {
@@ -26,9 +29,17 @@ var (
 		if err := os.WriteFile(os.Getenv("QUARTERDECK_STOP_FILE"), []byte(point), 0o600); err != nil {
 			panic(err)
 		}
+		if os.Getenv("QUARTERDECK_STOP_HOLD") != "" {
+			for {
+				if _, err := os.Stat(os.Getenv("QUARTERDECK_STOP_FILE")); err != nil {
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
 		// The whole process stops, not this goroutine alone: nothing else of it
-		// may go on as if it had not died here.
-		// The signal goes to this thread, so that it is stopped before it returns.
+		// may go on as if it had not died here. The signal goes to this thread, so
+		// that it is stopped before it returns.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP); err != nil {
