@@ -7,118 +7,80 @@ import (
 	"testing"
 
 	"quarterdeck/bot"
-	"quarterdeck/bot/config"
 )
 
-// place finds the line of good on which a key stands, and the type it takes.
-type place struct {
-	key  string
-	line int // from 1
-	kind reflect.Kind
-}
-
-// places walks good with the file's structure and gives every key's place.
-func places(t *testing.T) []place {
-	t.Helper()
-	kinds := map[string]reflect.Kind{}
-	var walk func(reflect.Type, string)
-	walk = func(ty reflect.Type, prefix string) {
-		for i := range ty.NumField() {
-			f := ty.Field(i)
-			name := strings.Trim(prefix+"."+f.Tag.Get("toml"), ".")
-			inner := f.Type
-			for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct {
-				inner = inner.Elem()
-			}
-			kinds[name] = inner.Kind()
-			if inner.Kind() == reflect.Struct && prefix == "" {
-				walk(inner, name)
-			}
-		}
-	}
-	walk(config.FileType, "")
-	var found []place
-	table := ""
-	for i, line := range strings.Split(good, "\n") {
-		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(line, "[]")
-			continue
-		}
-		name, _, isKey := strings.Cut(line, " = ")
-		if kind, known := kinds[table+"."+name]; isKey && known {
-			found = append(found, place{table + "." + name, i + 1, kind})
-			delete(kinds, table+"."+name)
-		}
-	}
-	for name, kind := range kinds {
-		if strings.Contains(name, ".") {
-			t.Errorf("%s (%s) does not stand in the good configuration", name, kind)
-		}
-	}
-	return found
-}
-
-// replaced gives good with one line replaced.
-func replaced(line int, f func(string) string) string {
-	lines := strings.Split(good, "\n")
-	lines[line-1] = f(lines[line-1])
-	return strings.Join(lines, "\n")
-}
-
-// kindsOfFault is every fault that any key can have, whatever it means.
-var kindsOfFault = []struct {
-	name string
-	make func(p place, line string) string
-	want func(p place, name string) string
+// mechanical is every kind of fault that a key can have whatever it means.
+var mechanical = []struct {
+	name  string
+	fits  func(k key) bool
+	edit  func(k key, line string) string
+	wants func(k key) string // a part of the sentence
+	below int                // lines between the key's and the one named
 }{
-	{"wrong type", func(p place, line string) string {
-		name, _, _ := strings.Cut(line, " = ")
-		if p.kind == reflect.Int {
-			return name + " = [1.5]"
-		}
-		return name + " = 12:30:00" // a time of day, which no key takes
-	}, func(p place, _ string) string { return p.key + " takes " }},
-	{"misspelt", func(_ place, line string) string { return "x" + line },
-		func(_ place, name string) string {
-			return fmt.Sprintf("unknown key %q in", "x"+name)
-		}},
-	{"twice", func(_ place, line string) string { return line + "\n" + line },
-		func(_ place, name string) string { return name + " stands here a second time; leave one" }},
-	{"no value", func(_ place, line string) string {
-		name, _, _ := strings.Cut(line, " = ")
-		return name + " ="
-	}, func(place, string) string { return "this is not TOML" }},
-	{"a control character", func(_ place, line string) string { return line + "\x00" },
-		func(place, string) string { return "this is not TOML" }},
+	{name: "wrong type: a time of day", edit: func(k key, _ string) string { return k.name + " = 12:30:00" },
+		wants: func(k key) string { return k.path + " takes " }},
+	{name: "wrong type: a table", edit: func(k key, _ string) string { return k.name + " = { a = 1 }" },
+		wants: func(k key) string { return "; it is a table" }},
+	{name: "wrong type: a number with a fraction", edit: func(k key, _ string) string { return k.name + " = 1.5" },
+		wants: func(k key) string { return "; it is a number with a fraction" }},
+	{name: "wrong type inside", fits: isList, edit: func(k key, _ string) string { return k.name + " = [true]" },
+		wants: func(k key) string { return k.path + " takes a text in quotes; it is true" }},
+	{name: "empty", fits: isText, edit: func(k key, _ string) string { return k.name + ` = ""` },
+		wants: func(k key) string { return k.path + " is empty; give it a value or take it away" }},
+	{name: "empty", fits: isList, edit: func(k key, _ string) string { return k.name + " = []" },
+		wants: func(k key) string { return k.path + " is an empty list; name something or take the key away" }},
+	{name: "empty inside", fits: isList, edit: func(k key, _ string) string { return k.name + ` = [""]` },
+		wants: func(k key) string { return k.path + " holds an empty text" }},
+	{name: "misspelt", edit: func(_ key, line string) string { return "x" + line },
+		wants: func(k key) string { return fmt.Sprintf("unknown key %q in ", "x"+k.name) }},
+	{name: "misspelt, nearest", edit: func(_ key, line string) string { return "x" + line },
+		wants: func(k key) string { return fmt.Sprintf("; did you mean %q?", k.name) }},
+	{name: "unknown sibling", edit: func(_ key, line string) string { return line + "\nxyzzy = 1" },
+		wants: func(k key) string { return `unknown key "xyzzy" in [` }, below: 1},
+	{name: "twice", edit: func(_ key, line string) string { return line + "\n" + line },
+		wants: func(k key) string { return k.name + " stands here a second time; leave one" }, below: 1},
+	{name: "no value", edit: func(k key, _ string) string { return k.name + " =" },
+		wants: func(key) string { return "this is not TOML" }},
+	{name: "a control character", edit: func(_ key, line string) string { return line + "\x00" },
+		wants: func(key) string { return "this is not TOML" }},
 }
 
-// TestEveryKeyEveryKindOfFault puts every kind of fault into every key: each is
-// refused with the file, the line and a sentence that names what is wrong.
-func TestEveryKeyEveryKindOfFault(t *testing.T) {
-	all := places(t)
-	if len(all) < 35 {
-		t.Fatalf("only %d keys", len(all))
-	}
-	for _, p := range all {
-		name := p.key[strings.LastIndexByte(p.key, '.')+1:]
-		for _, k := range kindsOfFault {
-			t.Run(p.key+"/"+k.name, func(t *testing.T) {
-				_, err := load(t, replaced(p.line, func(l string) string { return k.make(p, l) }))
+func isText(k key) bool { return k.typ.Kind() == reflect.String }
+func isList(k key) bool { return k.typ.Kind() == reflect.Slice }
+
+// TestEveryKeyEveryMechanicalFault puts every kind of fault into every key, as
+// the structure has them: each is refused with its file, its line and a
+// sentence that says what is wrong, in words for people.
+func TestEveryKeyEveryMechanicalFault(t *testing.T) {
+	for _, k := range values(t) {
+		for _, m := range mechanical {
+			if m.fits != nil && !m.fits(k) {
+				continue
+			}
+			t.Run(k.path+"/"+m.name, func(t *testing.T) {
+				_, err := load(t, onLine(k.line, func(line string) string { return m.edit(k, line) }))
 				if bot.KindOf(err) != bot.Invalid {
 					t.Fatalf("error is %v, want kind invalid", err)
 				}
-				say := err.Error()
-				if !strings.Contains(say, k.want(p, name)) {
-					t.Errorf("says %q, want %q in it", say, k.want(p, name))
+				begin := fmt.Sprintf("config.toml:%d: ", k.line+m.below)
+				for line := range strings.SplitSeq(err.Error(), "\n") {
+					if strings.HasPrefix(line, begin) && strings.Contains(line, m.wants(k)) {
+						checkWords(t, err.Error())
+						return
+					}
 				}
-				at := p.line
-				if k.name == "twice" {
-					at++
-				}
-				if !strings.HasPrefix(say, fmt.Sprintf("config.toml:%d: ", at)) {
-					t.Errorf("says %q, want it to begin with line %d", say, at)
-				}
+				t.Errorf("says %q, want a line that begins with %q and has %q", err, begin, m.wants(k))
 			})
+		}
+	}
+}
+
+// checkWords refuses words of Go or of the library in what people read.
+func checkWords(t *testing.T, say string) {
+	t.Helper()
+	for _, word := range []string{"struct", "[]string", "map[", "interface", "toml.", "go-toml", "int64", "bool", "nil", "unmarshal", "%!"} {
+		if strings.Contains(strings.ReplaceAll(say, "config.toml", ""), word) {
+			t.Errorf("%q shows %q, which is no word for people", say, word)
 		}
 	}
 }

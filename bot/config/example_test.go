@@ -1,0 +1,115 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"quarterdeck/adapters"
+	execprovider "quarterdeck/adapters/exec"
+	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/terminal"
+	"quarterdeck/bot/app"
+	"quarterdeck/bot/config"
+	"quarterdeck/commands"
+)
+
+// commentedOut finds keys and tables that the example shows as comments.
+var commentedOut = regexp.MustCompile(`(?m)^# ([a-z_]+ = .+|\[+[a-z_.]+\]+)$`)
+
+// example gives the example as it is, and with what it shows as comments made
+// part of it.
+func example(t *testing.T) (plain, full string) {
+	t.Helper()
+	raw, err := os.ReadFile("../../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain = string(raw)
+	return plain, commentedOut.ReplaceAllString(plain, "$1")
+}
+
+// TestExampleIsInOrder checks the example as `quarterdeck check` does, with
+// the policy and the adapters of the real program.
+func TestExampleIsInOrder(t *testing.T) {
+	plain, full := example(t)
+	// The copy is needed because a checkout may be writable by a group.
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(plain), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tables := app.Tables{Chats: adapters.Chats(), Providers: adapters.Providers(), Stores: adapters.Stores(), Commands: commands.All}
+	c, err := config.Load(path, tables.Known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.New(c, tables, app.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.People) < 2 || len(c.Services) < 2 || len(c.Grants) == 0 || len(c.Denies) == 0 || len(c.Requires) == 0 {
+		t.Errorf("the example shows too little: %+v", c)
+	}
+	// What it shows as comments is written correctly too.
+	if full == plain {
+		t.Fatal("no key is found that the example shows as a comment")
+	}
+	if _, err := load(t, full); err != nil {
+		t.Errorf("with its comments: %v", err)
+	}
+}
+
+// TestExampleShowsEveryKey of the file and of the adapters, each in its own
+// table, and says what it is for: a comment stands on its line, or above.
+func TestExampleShowsEveryKey(t *testing.T) {
+	_, full := example(t)
+	at := lines(full)
+	text := strings.Split(full, "\n")
+	shown := func(path string) {
+		table, name, _ := cutLast(path)
+		line := at[path]
+		if line == 0 { // it may stand in an inline table
+			if in := at[table]; in > 0 && regexp.MustCompile(`[{,] `+name+` = `).MatchString(text[in-1]) {
+				line = in
+			}
+		}
+		if line == 0 {
+			t.Errorf("the example does not show %s", path)
+			return
+		}
+		if !strings.Contains(text[line-1], "#") && !commentAbove(text, line-1) {
+			t.Errorf("the example does not say what %s is for (line %d)", path, line)
+		}
+	}
+	count := 0
+	for _, s := range []struct {
+		table string
+		typ   reflect.Type
+	}{
+		{"", config.FileType},
+		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
+		{"chat.file", reflect.TypeFor[file.Settings]()},
+		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
+		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
+	} {
+		walk(s.typ, s.table, func(path string, _ reflect.Type) {
+			count++
+			shown(path)
+		})
+	}
+	if count < 60 {
+		t.Errorf("only %d keys found", count)
+	}
+}
+
+// commentAbove reports whether a comment stands above the line in its block.
+func commentAbove(text []string, line int) bool {
+	for i := line - 1; i >= 0 && text[i] != ""; i-- {
+		if strings.HasPrefix(text[i], "#") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,278 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/config"
+)
+
+// The kinds of fault that depend on what a key means.
+const (
+	missing   = "missing"   // the key is not there
+	malformed = "malformed" // of the right type, and no such value
+	dangling  = "dangling"  // it names what is nowhere
+)
+
+// row is one fault in one key and the whole sentence that it gets. An edit
+// beginning with "=" replaces the value, "" takes the line away.
+type row struct {
+	key  string
+	kind string
+	edit string
+	want string
+}
+
+var rows = []row{
+	{"bot.database", missing, ``, `config.toml:1: [bot] needs database = "sqlite:PATH"`},
+	{"bot.database", malformed, `= "here"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "here"`},
+	{"bot.database", malformed, `= "sqlite:"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "sqlite:"`},
+	{"bot.database", dangling, `= "mysql:x"`, `config.toml:2: bot.database names the unknown store "mysql"; it takes "sqlite:PATH"`},
+	{"bot.socket", malformed, `= "data/q.db"`, `config.toml:3: bot.socket and bot.database are the same path; give each a path of its own`},
+	{"bot.state", malformed, `= "./data/q.sock"`, `config.toml:4: bot.state and bot.socket are the same path; give each a path of its own`},
+	{"bot.timezone", malformed, `= "Local"`, `config.toml:5: bot.timezone takes a zone such as "Europe/Berlin"; there is none called "Local"`},
+	{"bot.timezone", dangling, `= "Berlin"`, `config.toml:5: bot.timezone takes a zone such as "Europe/Berlin"; there is none called "Berlin"`},
+	{"bot.confirm_expires", malformed, `= "soon"`, `config.toml:6: bot.confirm_expires takes a time from 10s to 1h, such as "2m"; it is "soon"`},
+	{"bot.confirm_expires", malformed, `= "1s"`, `config.toml:6: bot.confirm_expires takes a time from 10s to 1h, such as "2m"; it is "1s"`},
+	{"bot.approval_expires", malformed, `= "9999h"`, `config.toml:7: bot.approval_expires takes a time from 10s to 24h, such as "30m"; it is "9999h"`},
+	{"bot.rate", malformed, `= 0`, `config.toml:8: bot.rate takes 1 to 100000 commands a minute; it is 0`},
+	{"bot.rate", malformed, `= -3`, `config.toml:8: bot.rate takes 1 to 100000 commands a minute; it is -3`},
+	{"bot.rate", malformed, `= 99999999999999999999`, `config.toml:8: this is not TOML: `},
+
+	{"audit.channels", missing, ``, `config.toml:9: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there`},
+	{"audit.channels", malformed, `= ["audit"]`, `config.toml:10: the audit channel "audit" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
+	{"audit.channels", malformed, `= ["file:"]`, `config.toml:10: the audit channel "file:" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
+	{"audit.channels", malformed, `= ["file:a", "file:a"]`, `config.toml:10: the audit channel "file:a" is named twice; leave one`},
+	{"audit.channels", dangling, `= ["slack:C1"]`, `config.toml:10: the audit channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
+	{"audit.channels", dangling, `= ["fiel:a"]`, `config.toml:10: the audit channel "fiel:a" is on the network "fiel", which has no [chat.fiel]; did you mean "file"?`},
+	{"audit.key", missing, ``, `config.toml:9: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
+	{"audit.key", malformed, `= "hunter2"`, `config.toml:11: audit.key takes "file:PATH"`},
+	{"audit.checkpoints", malformed, `= "data/audit.key"`, `config.toml:12: audit.checkpoints and audit.key are the same path; give each a path of its own`},
+	{"audit.redact", malformed, `= ["("]`, `config.toml:13: audit.redact holds "(", which is not a regular expression that matches something`},
+	{"audit.redact", malformed, `= [".*"]`, `config.toml:13: audit.redact holds ".*", which is not a regular expression that matches something`},
+
+	{"person.name", missing, ``, `config.toml:18: a person needs a name`},
+	{"person.name", malformed, `= "dev one"`, `config.toml:19: the name of a person takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "dev one"`},
+	{"person.accounts", malformed, `= ["dev"]`, `config.toml:20: "dev" of dev-one is not an account; write NETWORK:ID, such as "os:1000"`},
+	{"person.accounts", malformed, `= ["os:dev"]`, `config.toml:20: dev-one has the account "os:dev", but the operating system knows people by number; write "os:" and the number that this prints: id -u dev`},
+	{"person.accounts", dangling, `= ["discord:42"]`, `config.toml:20: dev-one has the account "discord:42", but there is no [chat.discord]; there are file, os, terminal`},
+	{"person.accounts", dangling, `= ["terminl:dev"]`, `config.toml:20: dev-one has the account "terminl:dev", but there is no [chat.terminl]; did you mean "terminal"?`},
+	{"role.name", missing, ``, `config.toml:24: a role needs a name`},
+	{"role.name", malformed, `= "-sre"`, `config.toml:25: the name of a role takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "-sre"`},
+
+	{"grant.channels", malformed, `= ["ops"]`, `config.toml:32: the channel "ops" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
+	{"grant.channels", dangling, `= ["slack:C1"]`, `config.toml:32: the channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
+	{"deny.channels", malformed, `= ["ops"]`, `config.toml:39: the channel "ops" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
+	{"deny.channels", dangling, `= ["slack:C1"]`, `config.toml:39: the channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
+}
+
+// none says why a key cannot have a kind of fault that this package sees.
+var none = map[string]map[string]string{
+	"bot.socket":           {missing: "quarterdeck.sock", dangling: "a path"},
+	"bot.state":            {missing: "state beside the database", dangling: "a path, made on demand"},
+	"bot.timezone":         {missing: "UTC"},
+	"bot.confirm_expires":  {missing: "2m", dangling: "no name"},
+	"bot.approval_expires": {missing: "30m", dangling: "no name"},
+	"bot.rate":             {missing: "60", dangling: "no name"},
+	"audit.key":            {dangling: "a path, made on demand"},
+	"audit.checkpoints":    {missing: "beside the key", dangling: "a path, made on demand"},
+	"audit.redact":         {missing: "nothing beyond well-known secrets", dangling: "no name"},
+	"person.name":          {dangling: "it declares"},
+	"person.accounts":      {missing: directory},
+	"person.roles":         {missing: "somebody without roles", malformed: directory, dangling: "it declares"},
+	"person.email":         {missing: "not needed", malformed: directory, dangling: "no name"},
+	"person.github":        {missing: "not needed", malformed: directory, dangling: "no name"},
+	"role.name":            {dangling: "it declares"},
+	"role.groups":          {missing: directory, malformed: directory, dangling: directory},
+	"grant.roles":          {missing: policy, malformed: policy, dangling: policy},
+	"grant.persons":        {missing: policy, malformed: policy, dangling: policy},
+	"grant.permissions":    {missing: policy, malformed: policy, dangling: policy},
+	"grant.targets":        {missing: policy, malformed: policy, dangling: policy},
+	"grant.channels":       {missing: "everywhere"},
+	"grant.hours":          {missing: "always", malformed: policy, dangling: "no name"},
+	"deny.roles":           {missing: "everybody", malformed: policy, dangling: policy},
+	"deny.persons":         {missing: "everybody", malformed: policy, dangling: policy},
+	"deny.permissions":     {missing: policy, malformed: policy, dangling: policy},
+	"deny.targets":         {missing: "all", malformed: policy, dangling: policy},
+	"deny.channels":        {missing: "everywhere"},
+	"deny.hours":           {missing: "always", malformed: policy, dangling: "no name"},
+	"deny.reason":          {missing: "not needed", malformed: "any text", dangling: "no name"},
+	"require.permissions":  {missing: policy, malformed: policy, dangling: policy},
+	"require.targets":      {missing: "all", malformed: policy, dangling: policy},
+	"require.confirm":      {missing: policy, malformed: "true or false", dangling: "no name"},
+	"require.reason":       {missing: policy, malformed: "true or false", dangling: "no name"},
+	"require.ticket":       {missing: policy, malformed: policy, dangling: "no name"},
+
+	"require.approvals.count": {missing: policy, malformed: policy, dangling: "no name"},
+	"require.approvals.from":  {missing: "holders of run.approve", malformed: policy, dangling: policy},
+}
+
+// Who checks what this package cannot see; their own tests enumerate it.
+const (
+	policy    = "the policy's"
+	directory = "the directory's"
+)
+
+// TestEveryKeyEveryMeaningfulFault tries every row, and fails when a key has
+// neither a row nor a reason for a kind of fault.
+func TestEveryKeyEveryMeaningfulFault(t *testing.T) {
+	at := map[string]key{}
+	for _, k := range values(t) {
+		at[k.path] = k
+		for _, kind := range []string{missing, malformed, dangling} {
+			tried := false
+			for _, r := range rows {
+				tried = tried || r.key == k.path && r.kind == kind
+			}
+			if excused := none[k.path][kind] != ""; tried == excused {
+				t.Errorf("%s, %s: want either a row or a reason why there is none", k.path, kind)
+			}
+		}
+	}
+	for _, r := range rows {
+		t.Run(r.key+"/"+r.kind+"/"+r.edit, func(t *testing.T) {
+			k, found := at[r.key]
+			if !found {
+				t.Fatal("there is no such key")
+			}
+			edit := r.edit
+			if edit != "" {
+				edit = k.name + " " + edit
+			}
+			says(t, onLine(k.line, func(string) string { return edit }), r.want)
+		})
+	}
+	for path := range none {
+		if _, found := at[path]; !found {
+			t.Errorf("a reason is given for %s, which is no key", path)
+		}
+	}
+}
+
+// says loads text and wants exactly one fault: want, or what begins with it.
+func says(t *testing.T, text, want string) {
+	t.Helper()
+	_, err := load(t, text)
+	if bot.KindOf(err) != bot.Invalid {
+		t.Fatalf("error is %v, want kind invalid", err)
+	}
+	if say := err.Error(); say != want && !(strings.HasSuffix(want, ": ") && strings.HasPrefix(say, want)) {
+		t.Errorf("says\n%s\nwant\n%s", say, want)
+	}
+	checkWords(t, err.Error())
+}
+
+// TestTables tries the tables whose names are the user's own.
+func TestTables(t *testing.T) {
+	for _, r := range []struct{ table, from, to, want string }{
+		{"bot", "[bot]\n", "[bot\n", `config.toml:1: this is not TOML: `},
+		{"bot", "[bot]\n", "[bot] # \x01\n", `config.toml:1: this is not TOML: `},
+		{"bot", "[audit]\n", "[bot]\n[audit]\n", `config.toml:9: bot stands here a second time; leave one`},
+		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:9: audit takes a table of channels, key, checkpoints, redact; it is a list` + "\n" +
+			`config.toml:9: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there` + "\n" +
+			`config.toml:9: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
+		{"chat", "[chat.file]\n", "[chat.slac]\n[chat.file]\n", `config.toml:16: there is no chat network "slac"; did you mean "slack"?`},
+		{"chat", "[chat.file]\n", "[chat.irc]\n[chat.file]\n", `config.toml:16: there is no chat network "irc"; there are file, slack, terminal`},
+		{"chat", "impersonate = false\n", "impersonate = true\n[chat.slack]\n", `config.toml:15: impersonate = true makes everybody at this machine anybody, so it is refused beside [chat.slack]; take one of them away`},
+		{"person", "[[person]]\n", "[person]\n", `config.toml:18: person takes tables, each under its own [[person]]; it is a table`},
+		{"role", "[[role]]\n", "[[rule]]\n", `config.toml:24: unknown key "rule"; did you mean "role"?`},
+		{"grant", `permissions = ["deploy"]`, `permision = ["deploy"]`, `config.toml:30: unknown key "permision" in [[grant]]; did you mean "permissions"?`},
+		{"deny", `reason = "not`, `because = "not`, `config.toml:41: unknown key "because" in [[deny]]; it knows channels, hours, permissions, persons, reason, roles, targets`},
+		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = { count = 1, form = [\"sre\"] }\n", `config.toml:48: unknown key "form" in require.approvals; did you mean "from"?`},
+		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = { count = \"one\", from = [\"sre\"] }\n", `config.toml:48: require.approvals.count takes a whole number; it is a text`},
+		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = 1\n", `config.toml:48: require.approvals takes a table of count, from; it is a whole number`},
+		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = \"staging\"\n", `config.toml:52: unknown key "after" in [environment.prod]; it takes no keys`},
+		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:55: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?`},
+		{"environment", "[environment.prod]\n", "[environment.prod]\n[environment.\"a b\"]\n", `config.toml:52: the name of an environment takes `},
+		{"provider", "type = \"exec\"\n", "type = \"exex\"\n", `config.toml:53: provider "scripts" has the unknown type "exex"; did you mean "exec"?`},
+		{"provider", "type = \"exec\"\n", "type = 7\n", `config.toml:53: provider.scripts.type takes a text in quotes; it is a whole number`},
+		{"provider", "type = \"exec\"\n", "", `config.toml:52: provider "scripts" has no type; there is exec alone`},
+		{"service", "deploy = {", "deploi = {", `config.toml:56: unknown key "deploi" in [service.shop.prod]; did you mean "deploy"?`},
+		{"service", `provider = "scripts"`, `provider = "script"`, `config.toml:56: deploy of shop/prod names the provider "script", which has no [provider.script]; did you mean "scripts"?`},
+		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:56: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
+		{"service", `provider = "scripts", `, ``, `config.toml:56: deploy of shop/prod names no provider; there is scripts alone`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:56: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:55: shop/prod is bound to nothing; bind it with deploy`},
+		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:55: the name of a service takes letters`},
+	} {
+		t.Run(r.table+"/"+r.to, func(t *testing.T) {
+			text := edited(t, r.from, r.to)
+			if strings.HasSuffix(r.want, " takes ") || strings.HasSuffix(r.want, " letters") {
+				_, err := load(t, text)
+				if err == nil || !strings.HasPrefix(err.Error(), r.want) {
+					t.Errorf("says %v, want what begins with %q", err, r.want)
+				}
+				return
+			}
+			says(t, text, r.want)
+		})
+	}
+}
+
+// TestEveryTableIsTried fails when a table is added that no test above knows.
+func TestEveryTableIsTried(t *testing.T) {
+	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
+		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true}
+	is := map[string]bool{}
+	for _, k := range values(t) {
+		is[k.path] = true
+	}
+	walk(config.FileType, "", func(path string, _ reflect.Type) {
+		if !is[path] && !tried[path] {
+			t.Errorf("no test puts a fault into the table %s", path)
+		}
+	})
+}
+
+func TestNothingDeclared(t *testing.T) {
+	says(t, "", strings.Join([]string{
+		`config.toml: [bot] needs database = "sqlite:PATH"`,
+		`config.toml: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there`,
+		`config.toml: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`,
+		`config.toml: nobody is declared; add a [[person]] with a name and accounts`,
+	}, "\n"))
+}
+
+// TestAllFaultsAtOnce wants every fault of every kind in one go, in the order
+// of the file.
+func TestAllFaultsAtOnce(t *testing.T) {
+	text := good
+	for _, edit := range [][2]string{
+		{`rate = 60`, `rate = "many"`}, {`timezone = "Europe/Berlin"`, `timezone = "Nowhere"`}, {`impersonate`, `impersonat`},
+		{`["os:1000"]`, "[\n  \"os:1000\",\n  \"irc:x\",\n]"}, {`permissions = ["deploy"]`, `permisions = ["deploy"]`},
+		{`confirm = true`, `confirm = "yes"`}, {`type = "exec"`, `type = "nope"`},
+	} {
+		if strings.Count(text, edit[0]) != 1 {
+			t.Fatalf("%q does not stand once", edit[0])
+		}
+		text = strings.Replace(text, edit[0], edit[1], 1)
+	}
+	_, err := load(t, text)
+	var all config.Errors
+	if !errors.As(err, &all) {
+		t.Fatalf("error is %v, want Errors", err)
+	}
+	var got []string
+	for _, f := range all {
+		got = append(got, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.What))
+	}
+	want := []string{
+		`5:1 bot.timezone takes a zone such as "Europe/Berlin"`,
+		`8:1 bot.rate takes a whole number`,
+		`22:3 dev-one has the account "irc:x", but there is no [chat.irc]`,
+		`33:1 unknown key "permisions" in [[grant]]`,
+		`48:1 require.confirm takes true or false`,
+		`56:1 provider "scripts" has the unknown type "nope"`,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	var one *bot.Error
+	if !errors.As(err, &one) || one.Kind != bot.Invalid || strings.Count(one.Say, "\n") != len(want)-1 {
+		t.Errorf("as one error it is %+v", one)
+	}
+}
