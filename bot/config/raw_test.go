@@ -122,6 +122,8 @@ func TestDecodeFaults(t *testing.T) {
 		{`rules = 1`, `rules takes tables, each under its own [[provider.scripts.rules]]; it is a whole number`},
 		{`rules = [{ name = 2000-01-01 }]`, `rules.name takes a text in quotes; it is a date or a time`},
 		{`maybe = []`, `maybe takes a whole number; it is a list`},
+		{`Untied = "x"`, `unknown key "Untied" in [provider.scripts]; it knows count, counts, env, maybe, names, nested, on, other, rules, share, small, text, wait`},
+		{`hidden = "x"`, `unknown key "hidden" in [provider.scripts]; it knows count, counts, env, maybe, names, nested, on, other, rules, share, small, text, wait`},
 		{`wait = 90`, `wait takes a text in quotes; it is a whole number`},
 		{`wait = "-1s"`, `wait: "-1s" is not a positive duration`},
 		{`wait = "soon"`, `wait holds a text that it cannot take`},
