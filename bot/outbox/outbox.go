@@ -176,75 +176,75 @@ func (d *Deliverer) take(c bot.ChannelID) (ok bool, rest time.Duration) {
 	return true, 0
 }
 
-// release lets others deliver to the channel, after it has rested for a while.
-func (d *Deliverer) release(c bot.ChannelID, rest time.Duration) {
+// release lets others deliver to the channel, not before until.
+func (d *Deliverer) release(c bot.ChannelID, until time.Time) {
 	d.mu.Lock()
 	delete(d.busy, c)
-	if rest > 0 {
-		d.rests[c] = d.Clock.Now().Add(rest)
+	if !until.IsZero() {
+		d.rests[c] = until
 	}
 	d.mu.Unlock()
 	d.Wake()
 }
 
-// deliverAll delivers the cards of one channel in order. After a failure the
-// rest waits for the next round; it says how long the channel should rest
-// before that.
-func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) (rest time.Duration) {
+// deliverAll delivers the cards of one channel in order. It gives the time until
+// which the channel must be left alone, zero for none; what is not delivered by
+// then waits for the next round.
+func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) (until time.Time) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.Logger.Error("panic while delivering", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			rest = lastRetry
+			until = d.Clock.Now().Add(lastRetry)
 		}
 	}()
 	for _, o := range cards {
 		if ctx.Err() != nil {
-			return 0
+			return time.Time{}
 		}
-		rest, err := d.deliver(ctx, o)
+		until, err := d.deliver(ctx, o)
 		if err != nil && ctx.Err() == nil {
 			// What became of it cannot be noted: not again at once, or a store
 			// that cannot write would flood the channel.
 			d.Logger.Error("deliver card", "channel", string(o.Channel), "card", o.Key, "err", err)
-			return max(rest, firstRetry)
+			return d.Clock.Now().Add(firstRetry)
 		}
-		if rest > 0 || err != nil {
-			return rest
+		if !until.IsZero() || err != nil {
+			return until
 		}
 	}
-	return 0
+	return time.Time{}
 }
 
 // deliver delivers one card and notes what became of it; an error says that it
-// could not be noted. rest is how long the network asked for the channel to be
-// left alone. That nothing overtakes an ordered card is the store's doing, which
+// could not be noted. until is how long the network asked for the channel to be
+// left alone, zero when it did not. That nothing overtakes an ordered card is the store's doing, which
 // gives only the first of them.
-func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (rest time.Duration, err error) {
+func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.Time, err error) {
 	chat, ok := d.Chats(o.Channel.Network())
 	if !ok {
-		return 0, d.giveUp(ctx, o, fmt.Sprintf("no chat network %q is configured", o.Channel.Network()))
+		return time.Time{}, d.giveUp(ctx, o, fmt.Sprintf("no chat network %q is configured", o.Channel.Network()))
 	}
 	var card bot.Card
 	if err := json.Unmarshal(o.Card, &card); err != nil {
-		return 0, d.giveUp(ctx, o, "the stored card does not decode")
+		return time.Time{}, d.giveUp(ctx, o, "the stored card does not decode")
 	}
 	delivery := bot.Delivery{Channel: o.Channel, Thread: o.Thread, To: o.To, Card: card}
 	if err := d.address(ctx, o, &delivery); err != nil {
-		return 0, err
+		return time.Time{}, err
 	}
 	ref, err := d.hand(ctx, chat, delivery)
 	if err == nil {
-		return 0, d.delivered(ctx, o, ref)
+		return time.Time{}, d.delivered(ctx, o, ref)
 	}
 	if ctx.Err() != nil {
-		return 0, ctx.Err()
+		return time.Time{}, ctx.Err()
 	}
 	if !passing(err, o.Tries) {
 		d.Logger.Error("a card was refused for good", "channel", string(o.Channel), "card", o.Key, "kind", string(bot.KindOf(err)), "err", err)
-		return 0, d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
+		return time.Time{}, d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
 	}
 	if !o.Ordered && d.Clock.Now().Sub(o.Created) > keep {
-		return 0, d.giveUp(ctx, o, "nobody was there to read it for "+keep.String())
+		return time.Time{}, d.giveUp(ctx, o, "nobody was there to read it for "+keep.String())
 	}
 	return d.postpone(ctx, o, err)
 }
@@ -308,19 +308,19 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string)
 	})
 }
 
-// postpone puts the card off, and tells how long its channel must rest.
-func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, cause error) (rest time.Duration, err error) {
-	wait := min(firstRetry<<min(o.Tries, 6), lastRetry)
+// postpone puts the card off, and tells until when its channel must rest.
+func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, cause error) (until time.Time, err error) {
+	now, wait := d.Clock.Now(), min(firstRetry<<min(o.Tries, 6), lastRetry)
 	var known *bot.Error
 	if errors.As(cause, &known) && known.RetryAfter > 0 {
 		wait = known.RetryAfter
 		if known.Kind == bot.Busy {
-			rest = wait
+			until = now.Add(wait)
 		}
 	}
 	d.Logger.Warn("a card is put off", "channel", string(o.Channel), "card", o.Key, "tries", o.Tries+1, "for", wait, "err", cause)
-	return rest, d.note(ctx, func(tx store.Tx) error {
-		return tx.Postpone(o.ID, d.Clock.Now().Add(wait), o.Tries+1)
+	return until, d.note(ctx, func(tx store.Tx) error {
+		return tx.Postpone(o.ID, now.Add(wait), o.Tries+1)
 	})
 }
 

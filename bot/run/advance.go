@@ -133,7 +133,7 @@ func timingOf(wf bot.Workflow, t bot.Target) bot.Timing {
 func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Handle, p bot.Progress) error {
 	r := &c.run
 	h.Interrupted = false
-	p.Text, p.Link = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link)
+	p.Text, p.Link, p.Check = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link), e.Recorder.Redact(p.Check)
 	for _, line := range p.Lines {
 		r.Tail = append(r.Tail, e.Recorder.Redact(line))
 	}
@@ -199,7 +199,7 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if state == bot.Unknown {
 		r.Result = "what happened cannot be known: " + p.Text
 		if p.Check != "" {
-			r.Result += "; check: " + e.Recorder.Redact(p.Check)
+			r.Result += "; check: " + p.Check
 		}
 	}
 	var docs []bot.Document
@@ -211,7 +211,7 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 		if err != nil {
 			e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
 			state, kind = bot.Unknown, bot.UnknownKind
-			r.Result = "the provider says " + string(p.State) + ", and what that means could not be noted: " + bot.Sentence(err, r.Call.ID)
+			r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
 		}
 	}
 	if r.Replaced != 0 && state == bot.Cancelled {
@@ -242,7 +242,7 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedC
 			return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, nil)
 		}
 		r.Attempt++
-		wait := min(defaultNext<<min(r.Attempt, 6), maxBackoff)
+		wait := min(defaultNext<<min(r.Attempt-1, 6), maxBackoff)
 		var be *bot.Error
 		if errors.As(callErr, &be) && be.RetryAfter > 0 {
 			wait = min(be.RetryAfter, e.Patience)

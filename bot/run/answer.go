@@ -162,7 +162,7 @@ func (e *Engine) mayCancel(r *bot.Run, c bot.Call, own bool) bot.Decision {
 // whyNot says why an approval does not count, by the policy's own words.
 func (e *Engine) whyNot(r *bot.Run, who bot.Identity) string {
 	for _, rule := range r.Decision.Needs.Approvals {
-		d := e.Policy.MayApprove(bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()}, rule)
+		d := e.Policy.MayApprove(e.request(r, who), rule)
 		if !d.Allowed {
 			return d.Because
 		}

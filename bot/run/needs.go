@@ -12,8 +12,7 @@ import (
 // decide asks the policy about the run's plan, checks the reason and the
 // ticket, and notes the decision. Denials are Errors of kind Denied.
 func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
-	at := e.Clock.Now()
-	d := e.Policy.Decide(bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: at})
+	d := e.Policy.Decide(e.request(r, who))
 	r.Decision = d
 	if !d.Allowed {
 		return Refusal(d)
@@ -30,6 +29,11 @@ func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
 	return nil
 }
 
+// request is the question whether who may do what the run's plan says, now.
+func (e *Engine) request(r *bot.Run, who bot.Identity) bot.Request {
+	return bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()}
+}
+
 // passObstacles lets an obstacle be passed by a holder of its permission who
 // gave an override. A way back passes what stands against acting now, such as a
 // freeze; that what it goes back to is marked bad stands against it as well.
@@ -41,7 +45,9 @@ func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obs
 		if r.Call.Override == "" {
 			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
 		}
-		d := e.Policy.Decide(bot.Request{Who: who, Permission: o.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()})
+		req := e.request(r, who)
+		req.Permission = o.Permission
+		d := e.Policy.Decide(req)
 		if !d.Allowed {
 			return bot.Errorf(bot.Denied, "%s, and you may not override that: %s", o.Text, d.Because)
 		}
@@ -162,8 +168,7 @@ func (e *Engine) approves(r *bot.Run, who bot.Identity) []int {
 	}
 	var rules []int
 	for i, rule := range r.Decision.Needs.Approvals {
-		req := bot.Request{Who: who, Permission: r.Ask.Permission, Resources: r.Plan.Spec.Resources, Channel: r.Call.Channel, At: e.Clock.Now()}
-		if e.Policy.MayApprove(req, rule).Allowed {
+		if e.Policy.MayApprove(e.request(r, who), rule).Allowed {
 			rules = append(rules, i)
 		}
 	}

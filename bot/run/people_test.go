@@ -181,9 +181,10 @@ func TestTwoApprovers(t *testing.T) {
 // called.
 func holdSlot(h *host, line string) (n int64, release func()) {
 	h.rig.t.Helper()
+	before := len(h.rig.far.Acts())
 	release = h.rig.far.Hold()
 	n = h.begin(sreOne, line)
-	h.rig.await("the platform to act", func() bool { return len(h.rig.far.Acts()) > 0 })
+	h.rig.await("the platform to act", func() bool { return len(h.rig.far.Acts()) > before })
 	return n, release
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,26 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// That there is nothing to do is no answer while somebody else is about to
+// change that.
+func TestNothingToDoYet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	h, there, goOn := pause(r)
+	first := h.begin(dev, "deploy shop v2 to free")
+	r.arrives("the last checks", there)
+	second := h.begin(devTwo, "deploy shop v1 to free")
+	if second == first {
+		t.Fatal("v1 was said to be live already")
+	}
+	goOn()
+	h.reaches(first, bot.Succeeded)
+	h.reaches(second, bot.Succeeded)
+	if live := r.far.Live(target(free)); live != "v1" {
+		t.Errorf("%s is live", live)
+	}
+}
+
 // A queued run that needs people asks them once its turn comes, and holds
 // nobody up while it waits.
 func TestQueuedAsksWhenItsTurnComes(t *testing.T) {
@@ -191,7 +212,7 @@ func TestLongQueue(t *testing.T) {
 	r := newRig(t, nil)
 	h := r.host().start()
 	_, release := holdSlot(h, "restart shop free")
-	const many = 20
+	const many = 8
 	var queued []int64
 	for i := range many {
 		queued = append(queued, h.begin(dev, fmt.Sprintf("deploy shop v%d to free", 2+i%2)))
@@ -280,6 +301,33 @@ func TestCancelDuringLastChecks(t *testing.T) {
 	h.reaches(h.begin(devTwo, "deploy shop v3 to free"), bot.Succeeded)
 	if acts := r.far.Acts(); len(acts) != 1 || acts[0].To != "v3" {
 		t.Errorf("acts %+v", acts)
+	}
+}
+
+// What happens in the queue does not disturb the one that is about to begin.
+func TestCancelBehindLastChecks(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	reach, there, goOn := stopAt("slot taken")
+	var taken atomic.Int32
+	h := r.host(func(c *run.Config) {
+		c.Reach = func(p string) {
+			if p == "slot taken" {
+				taken.Add(1)
+			}
+			reach(p)
+		}
+	}).start()
+	t.Cleanup(goOn)
+	n := h.begin(dev, "deploy shop v2 to free")
+	r.arrives("the last checks", there)
+	behind := h.begin(devTwo, "deploy shop v3 to free")
+	h.mustSay(devTwo, "cancel")
+	h.reaches(behind, bot.Cancelled)
+	goOn()
+	h.reaches(n, bot.Succeeded)
+	if taken.Load() != 1 {
+		t.Errorf("the slot was taken %d times", taken.Load())
 	}
 }
 

@@ -3,9 +3,11 @@ package run_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/sourcegraph/conc"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/auth"
@@ -37,7 +40,26 @@ import (
 	"quarterdeck/commands/rollback"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of a test is waiting, so that many fit beside one another; one of
+	// random input is a whole conversation with a database of its own.
+	checks := "10"
+	if os.Getenv("QUARTERDECK_TEST_ALL") != "" {
+		checks = "40"
+	}
+	asked := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { asked[f.Name] = true })
+	for name, value := range map[string]string{"test.parallel": "16", "rapid.checks": checks} {
+		if asked[name] {
+			continue
+		}
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that must happen.
 const patience = 30 * time.Second
@@ -146,9 +168,16 @@ func (c *offset) jump(d time.Duration) {
 	c.by += d
 }
 
+// tb is what a rig needs of a test, an ordinary one or one of random input.
+type tb interface {
+	rapid.TB
+	Cleanup(f func())
+	Context() context.Context
+}
+
 // rig is what outlives a process: the database, the platform, the people.
 type rig struct {
-	t      testing.TB
+	t      tb
 	store  store.Store
 	clock  *offset
 	ids    *bottest.IDs
@@ -164,12 +193,17 @@ type rig struct {
 // newRig makes a rig over a far side; nil is a friendly one.
 func newRig(t testing.TB, far func(bot.Clock) *providertest.Infrastructure) *rig {
 	t.Helper()
+	return newRigIn(t, t.TempDir(), far)
+}
+
+func newRigIn(t tb, dir string, far func(bot.Clock) *providertest.Infrastructure) *rig {
+	t.Helper()
 	r := &rig{t: t, clock: &offset{}, ids: bottest.NewIDs("id"), people: newPeople(), drill: &drill{}}
 	if far == nil {
 		far = providertest.NewFriendly
 	}
 	r.far = far(r.clock)
-	s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "test.db"))
+	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -488,7 +522,7 @@ func (r *rig) await(what string, ok func() bool) {
 	r.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(15 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {

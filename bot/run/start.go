@@ -27,20 +27,34 @@ func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Com
 	if err != nil {
 		return err
 	}
-	if plan.Noop != "" || c.DryRun {
+	if c.DryRun || plan.Noop != "" && plan.Slot == "" {
 		return e.answerOnly(ctx, c, ask, plan)
 	}
 	cur := &current{run: bot.Run{Call: c, Ask: ask, Plan: plan, Created: e.Clock.Now()}}
 	r := &cur.run
 	r.Places = []bot.Place{{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message}}
-	if err := e.decide(r, c.Who); err != nil {
+	if plan.Noop != "" {
+		// Should somebody be ahead, it is planned and decided on in its turn.
+		if r.Decision = e.Policy.Decide(e.request(r, c.Who)); !r.Decision.Allowed {
+			return Refusal(r.Decision)
+		}
+		r.Plan.Obstacles = nil
+	} else {
+		if err := e.decide(r, c.Who); err != nil {
+			return err
+		}
+		if err := e.passObstacles(r, c.Who, plan.Obstacles); err != nil {
+			return err
+		}
+	}
+	if err := e.create(ctx, cur); !errors.Is(err, errNoop) {
 		return err
 	}
-	if err := e.passObstacles(r, c.Who, plan.Obstacles); err != nil {
-		return err
-	}
-	return e.create(ctx, cur)
+	return e.answerOnly(ctx, c, ask, plan)
 }
+
+// errNoop says that there is nothing to do and nothing to wait for.
+var errNoop = errors.New("there is nothing to do")
 
 // planned lets the command plan.
 func planned(ctx context.Context, cmd bot.Command, c bot.Call) (plan bot.Plan, err error) {
@@ -89,6 +103,8 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 		case ahead != nil && !r.Plan.WayBack:
 			next.run.Replan, next.run.Anew = true, again
 			next.run.Progress.Text = fmt.Sprintf("behind #%d", ahead.run.Number)
+		case r.Plan.Noop != "":
+			return errNoop // with somebody ahead, it may be otherwise when its turn comes
 		case missing(&r) != "":
 			e.wait(&next.run)
 		}

@@ -59,8 +59,9 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		return bot.Plan{}, err
 	}
 	summary := fmt.Sprintf("deploy %s %s to %s", t.Service, to.Version, t.Environment)
+	noop := ""
 	if to.ID == live.Artefact.ID && len(live.Mixed) == 0 && live.Deploying == "" {
-		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
+		noop = fmt.Sprintf("%s is live in %s already", to.Version, t)
 	}
 	preview, err := deployer.Preview(ctx, live.Artefact, to)
 	if err != nil {
@@ -87,6 +88,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Warnings:      warnings,
 		Obstacles:     release.Obstacles(t, to, preview.Contains, marks),
 		Undo:          fmt.Sprintf("rollback %s %s", t.Service, t.Environment),
+		Noop:          noop,
 	}, nil
 }
 

@@ -119,7 +119,7 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 	if err != nil {
 		return start{}, err
 	}
-	at := start{from: live.Artefact}
+	at, ours := start{from: live.Artefact}, false
 	for _, r := range open { // newest first
 		if r.Plan.Slot != release.Slot(t) || r.Call.ID == request || r.Plan.Spec.Kind == "" {
 			continue
@@ -129,6 +129,7 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 			return start{}, fmt.Errorf("decode run %d: %w", r.Number, err)
 		}
 		acting := r.State == bot.Running || r.State == bot.Cancelling
+		ours = ours || acting
 		switch {
 		case r.Plan.WayBack && (r.State == bot.Running || r.State == bot.Queued):
 			return start{from: under.To, moving: true, back: r.Number}, nil
@@ -140,7 +141,7 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 			at = start{from: under.To, before: under.From, moving: true}
 		}
 	}
-	if !at.moving && live.Deploying != "" {
+	if !ours && live.Deploying != "" {
 		at.moving = true
 		if live.Deploying != live.Artefact.Version {
 			if a, err := deployer.Resolve(ctx, live.Deploying); err == nil {

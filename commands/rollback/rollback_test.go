@@ -1,0 +1,185 @@
+package rollback_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"quarterdeck/adapters/sqlite"
+	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
+	"quarterdeck/bot/provider/providertest"
+	"quarterdeck/bot/release"
+	"quarterdeck/bot/store"
+	"quarterdeck/commands/rollback"
+)
+
+var prod = bot.Target{Service: "shop", Environment: "prod"}
+
+// open lists the runs that are under way.
+type open []bot.Run
+
+func (o open) Get(context.Context, int64) (bot.Run, error) { return bot.Run{}, nil }
+
+func (o open) Runs(context.Context, bot.RunFilter) ([]bot.Run, error) { return o, nil }
+
+func (o open) Answer(context.Context, bot.Call, bot.Answer, int64) (bot.Reply, error) {
+	return bot.Reply{}, nil
+}
+
+// elsewhere is a Deployer that says that somebody else is deploying.
+type elsewhere struct {
+	provider.Deployer
+	deploying string
+}
+
+func (e elsewhere) Current(ctx context.Context) (provider.Live, error) {
+	live, err := e.Deployer.Current(ctx)
+	live.Deploying = e.deploying
+	return live, err
+}
+
+func TestWhereItGoes(t *testing.T) {
+	t.Parallel()
+	clock := bot.SystemClock{}
+	artefacts := map[string]provider.Artefact{}
+	for _, v := range []string{"v1", "v2", "v3", "v4"} {
+		a, err := providertest.NewFriendly(clock).Deployer(prod).Resolve(t.Context(), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		artefacts[v] = a
+	}
+	running := func(number int64, state bot.RunState, action provider.Action, from, to string) bot.Run {
+		s, err := bot.NewSpec("x@1", "x", prod, nil, provider.Deployment{Action: action, Target: prod, From: artefacts[from], To: artefacts[to]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bot.Run{Number: number, State: state, Call: bot.Call{ID: "its own"},
+			Plan: bot.Plan{Spec: s, Slot: release.Slot(prod), WayBack: action == provider.Rollback}}
+	}
+	for _, c := range []struct {
+		name      string
+		live      []string // set live one after another, with v1 before
+		ledger    string   // releases on our record, oldest first
+		bad       string
+		open      open
+		deploying string
+		version   string
+		want      string // summary's last word, or
+		noop      string
+		fails     string
+		from      string
+		checked   bool // what is live is a precondition
+		obstacles int
+	}{
+		{name: "our record", live: []string{"v3"}, ledger: "v1 v2 v3", want: "v2", from: "v3", checked: true},
+		{name: "past the bad one", live: []string{"v3"}, ledger: "v1 v2 v3", bad: "v2", want: "v1", from: "v3", checked: true},
+		{name: "the platform's memory", live: []string{"v2", "v3"}, want: "v2", from: "v3", checked: true},
+		{name: "the platform's memory past the bad one", live: []string{"v2", "v3"}, bad: "v2", want: "v1", from: "v3", checked: true},
+		{name: "nothing to go to", fails: "no earlier good release of shop/prod is on record"},
+		{name: "named", live: []string{"v3"}, version: "v2", want: "v2", from: "v3", checked: true},
+		{name: "previous by name", live: []string{"v3"}, ledger: "v1 v2 v3", version: "previous", want: "v2", from: "v3", checked: true},
+		{name: "named and bad", live: []string{"v3"}, version: "v2", bad: "v2", want: "v2", from: "v3", checked: true, obstacles: 1},
+		{name: "named and unknown", version: "v9", fails: `there is no release "v9"`},
+		{name: "named and live", version: "v1", noop: "v1 is live in shop/prod already"},
+		{name: "our deployment is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3"},
+		{name: "our deployment is being cancelled", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3"},
+		{name: "our deployment waits", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Waiting, provider.Deploy, "v2", "v3")}, want: "v1", from: "v2", checked: true},
+		{name: "our restart is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Restart, "v2", "v2")}, want: "v1", from: "v2"},
+		{name: "another slot is busy", live: []string{"v2"}, ledger: "v1 v2", open: open{{Number: 7, State: bot.Running, Plan: bot.Plan{Slot: "shop/prod capacity", Spec: bot.Spec{Kind: "scale@1", Body: []byte(`3`)}}}}, want: "v1", from: "v2", checked: true},
+		{name: "somebody else deploys", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", want: "v2", from: "v3"},
+		{name: "a rollback is under way", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, noop: "#7 is going back to v2 in shop/prod already"},
+		{name: "a rollback is next", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", open: open{running(8, bot.Queued, provider.Rollback, "v3", "v2"), running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, noop: "#8 is going back to v2 in shop/prod already"},
+		{name: "a rollback is under way to the one named", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v2", noop: "#7 is going back to v2 in shop/prod already"},
+		{name: "a rollback is under way to another", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v1", want: "v1", from: "v2", checked: true},
+		{name: "a rollback is being cancelled", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Cancelling, provider.Rollback, "v3", "v2")}, want: "v2", from: "v3", checked: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			far := providertest.NewFriendly(clock)
+			for _, v := range c.live {
+				far.SetLive(prod, v)
+			}
+			err = s.Update(t.Context(), func(tx store.Tx) error {
+				before := provider.Artefact{}
+				for i, v := range strings.Fields(c.ledger) {
+					d, err := release.LiveDocument(prod, release.Entry{Artefact: artefacts[v], Before: before, Run: int64(i + 1)})
+					if err != nil {
+						return err
+					}
+					if _, err := tx.PutDocument(d); err != nil {
+						return err
+					}
+					before = artefacts[v]
+				}
+				if c.bad == "" {
+					return nil
+				}
+				d, err := release.BadDocument(prod, release.Mark{Artefact: artefacts[c.bad], Run: 1})
+				if err == nil {
+					_, err = tx.PutDocument(d)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			catalog := provider.NewCatalog(nil, map[bot.Target]provider.Bindings{prod: {Deploy: elsewhere{far.Deployer(prod), c.deploying}}})
+			cmd := rollback.New(catalog, release.NewLedger(s), c.open)
+			args := bot.Args{"service": "shop", "environment": "prod"}
+			if c.version != "" {
+				args["version"] = c.version
+			}
+			p, err := cmd.Plan(t.Context(), bot.Call{ID: "this", Args: args})
+			if c.fails != "" {
+				if err == nil || !strings.Contains(bot.Sentence(err, ""), c.fails) {
+					t.Fatalf("got %+v (%v), want %q", p, err, c.fails)
+				}
+				return
+			}
+			if err != nil || p.Noop != c.noop {
+				t.Fatalf("noop %q (%v), want %q", p.Noop, err, c.noop)
+			}
+			if c.noop != "" {
+				return
+			}
+			if !p.WayBack || p.Summary != "roll back shop in prod to "+c.want || p.Preview[0].Value != artefacts[c.from].Label() ||
+				(len(p.Preconditions) > 0) != c.checked || len(p.Obstacles) != c.obstacles {
+				t.Fatalf("plan %+v", p)
+			}
+			if c.checked && p.Preconditions[0].Want != artefacts[c.from].ID {
+				t.Errorf("preconditions %+v", p.Preconditions)
+			}
+		})
+	}
+}
+
+// The run that is being planned again is not in its own way.
+func TestItsOwnRun(t *testing.T) {
+	t.Parallel()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	far := providertest.NewFriendly(bot.SystemClock{})
+	far.SetLive(prod, "v2")
+	catalog := provider.NewCatalog(nil, map[bot.Target]provider.Bindings{prod: {Deploy: far.Deployer(prod)}})
+	call := bot.Call{ID: "this", Args: bot.Args{"service": "shop", "environment": "prod"}}
+	first, err := rollback.New(catalog, release.NewLedger(s), open{}).Plan(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := open{{Number: 3, State: bot.Queued, Call: call, Plan: first}}
+	again, err := rollback.New(catalog, release.NewLedger(s), own).Plan(t.Context(), call)
+	if err != nil || again.Noop != "" || again.Spec.Digest() != first.Spec.Digest() {
+		t.Errorf("planned again as %+v (%v)", again, err)
+	}
+}
