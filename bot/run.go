@@ -94,6 +94,8 @@ type Place struct {
 	Channel ChannelID `json:"channel"`
 	Thread  string    `json:"thread,omitempty"`
 	ReplyTo string    `json:"reply_to,omitempty"`
+	// Ends says that the message answered there asked for the run to end.
+	Ends bool `json:"ends,omitempty"`
 }
 
 // RunFilter selects runs; zero fields select all. Newest first.

@@ -138,8 +138,8 @@ func (e *Engine) preempt(tx store.Tx, r *bot.Run, ahead *current) (gone bool, er
 	if front.State != bot.Running || front.CancelBy != "" {
 		return false, nil
 	}
-	front.State, front.CancelBy, front.CancelAt = bot.Cancelling, r.Call.Who.Name(), e.Clock.Now()
-	front.Replaced, front.WakeAt = r.Number, e.Clock.Now()
+	e.stop(front, r.Call.Who)
+	front.Replaced = r.Number
 	if err := e.record(tx, front, by(r.Call, bot.Record{Kind: bot.Step, Detail: detail})); err != nil {
 		return false, err
 	}

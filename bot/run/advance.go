@@ -156,7 +156,7 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	if r.CancelBy != "" && !r.CancelOK {
 		r.WakeAt = e.Clock.Now()
 	}
-	if (was.State != p.State || was.Text != p.Text) && r.Steps < maxSteps {
+	if (was.Text != p.Text && p.Text != "" || was.State != p.State && told(p.State)) && r.Steps < maxSteps {
 		r.Steps++
 		rec := bot.Record{Kind: bot.Step, Detail: map[string]string{"state": string(p.State)}, Text: map[string]string{"progress": p.Text}}
 		if err := e.record(tx, r, rec); err != nil {
@@ -170,6 +170,10 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	}
 	return e.put(tx, c)
 }
+
+// told reports whether reaching a state is worth a record of its own; that an
+// operation is under way was recorded when it started.
+func told(s bot.OpState) bool { return s == bot.OpWaitingExternal || s == bot.OpBaking }
 
 func samePercent(a, b *int) bool {
 	return (a == nil) == (b == nil) && (a == nil || *a == *b)

@@ -33,7 +33,7 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		} else if !done {
 			return ErrHandled
 		}
-		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message})
+		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message, Ends: a == bot.AnswerCancel || a == bot.AnswerDeny})
 		rec := by(c, bot.Record{Kind: bot.Approved, Request: c.ID, Message: c.Message, Rule: rule,
 			Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}})
 		if c.Reason != "" {
@@ -127,7 +127,7 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		}
 		switch r.State {
 		case bot.Running:
-			r.State, r.CancelBy, r.CancelAt, r.WakeAt = bot.Cancelling, c.Who.Name(), now, now
+			e.stop(r, c.Who)
 		case bot.Cancelling:
 			return "", bot.Errorf(bot.Conflict, "#%d is being cancelled already, by %s", r.Number, r.CancelBy)
 		}
@@ -139,6 +139,16 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		r.State, r.WakeAt = bot.Queued, now
 	}
 	return r.Decision.Require, nil
+}
+
+// stop has the provider asked to stop a run that is under way, for who. A call
+// whose answer is not known keeps its time: what it may have done must be
+// visible before anybody looks, and before anything is stopped.
+func (e *Engine) stop(r *bot.Run, who bot.Identity) {
+	r.State, r.CancelBy, r.CancelAt = bot.Cancelling, who.Name(), e.Clock.Now()
+	if !r.InCall {
+		r.WakeAt = e.Clock.Now()
+	}
 }
 
 // mayCancel says whether c's asker may cancel the run: their own by the right
@@ -217,7 +227,7 @@ func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, e
 func addPlace(r *bot.Run, p bot.Place) {
 	for i := range r.Places {
 		if r.Places[i].Channel == p.Channel && r.Places[i].Thread == p.Thread {
-			r.Places[i].ReplyTo = p.ReplyTo
+			r.Places[i].ReplyTo, r.Places[i].Ends = p.ReplyTo, p.Ends
 			return
 		}
 	}

@@ -22,6 +22,10 @@ func (e *Engine) show(tx store.Tx, r *bot.Run) error {
 		return err
 	}
 	for _, p := range r.Places {
+		card := card
+		if p.Ends && r.State == bot.Cancelled {
+			card.Outcome = bot.OutcomeOK // here, that is what was asked for
+		}
 		if err := e.post(tx, p, card); err != nil {
 			return err
 		}
@@ -130,9 +134,12 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Title = title("waits for %s", approvalsText(r))
 			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true}, {Label: "Deny", Line: "deny " + number}}
 		}
-		card.Footer = "expires in " + until.String()
+		card.Footer = "expires in " + strings.Replace(until.String(), "m0s", "m", 1)
 	case bot.Queued:
 		card.Title = title("queued")
+		if r.Progress.Text == "" { // nothing is ahead of it
+			card.Title = title("starting")
+		}
 		card.Text = r.Progress.Text
 		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
 	case bot.Running:

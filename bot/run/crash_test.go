@@ -210,6 +210,48 @@ func TestStaleProcess(t *testing.T) {
 	}
 }
 
+// While a process is calling, nobody else calls for the same run.
+func TestNobodyCallsDuringALease(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	var mu sync.Mutex
+	calls := map[string]int{}
+	called, answer := make(chan struct{}), make(chan struct{})
+	r.drill.set(func(d *drill) {
+		d.timing = bot.Timing{Call: patience, Settle: patience}
+		d.advance = func(_ context.Context, h bot.Handle) (bot.Progress, error) {
+			mu.Lock()
+			calls[h.Key]++
+			first := len(calls) == 1
+			mu.Unlock()
+			if first {
+				close(called)
+				<-answer
+			}
+			return bot.Progress{State: bot.OpSucceeded}, nil
+		}
+	})
+	// The first process can do one thing at a time, so that what else is done
+	// is the second one's doing.
+	first := r.host(func(c *run.Config) { c.Parallel = 1 }).start()
+	release := sync.OnceFunc(func() { close(answer) })
+	t.Cleanup(release)
+	n := first.begin(dev, "drill shop free")
+	r.arrives("the call", called)
+	second := r.host().start()
+	for _, where := range []string{"pay free", "shop ticket"} {
+		second.reaches(second.begin(devTwo, "drill "+where), bot.Succeeded)
+	}
+	mu.Lock()
+	x, err := second.Get(t.Context(), n)
+	if err != nil || calls[key(x)] != 1 || x.State != bot.Running {
+		t.Errorf("%d calls, %s (%v)", calls[key(x)], x.State, err)
+	}
+	mu.Unlock()
+	release()
+	second.reaches(n, bot.Succeeded)
+}
+
 // Two processes over one database share the work, and do all of it once.
 func TestTwoProcesses(t *testing.T) {
 	t.Parallel()
@@ -285,6 +327,14 @@ func TestSettleTimeAfterAFailedCall(t *testing.T) {
 	got, err := h.Get(t.Context(), n)
 	if err != nil || got.WakeAt.Before(got.Silent.Add(time.Hour)) || !got.InCall {
 		t.Errorf("it looks again at %s after %s (%v)", got.WakeAt, got.Silent, err)
+	}
+	// Nor does a cancellation hurry it: it would stop what cannot be seen yet.
+	h.mustSay(dev, "cancel")
+	r.await("the cancellation to be on the card", func() bool {
+		return h.chat.card(channel, run.CardKey(n)).State == bot.Cancelling
+	})
+	if after, err := h.Get(t.Context(), n); err != nil || after.WakeAt.Before(got.Silent.Add(time.Hour)) {
+		t.Errorf("after the cancellation it looks again at %s (%v)", after.WakeAt, err)
 	}
 	r.drill.set(func(d *drill) { d.advance = nil })
 	r.clock.jump(time.Hour)

@@ -504,7 +504,8 @@ func TestDeny(t *testing.T) {
 	h.mustSay(sreOne, `deny 1 --reason "not on Friday"`)
 	h.reaches(n, bot.Cancelled)
 	card := h.shows(n, "its end", func(c bot.Card) bool { return c.State == bot.Cancelled })
-	if card.Outcome != bot.OutcomeDenied || card.Text != "denied by sre-one: not on Friday" {
+	// It answers the one who denied it, who got what was wanted.
+	if card.Outcome != bot.OutcomeOK || card.Text != "denied by sre-one: not on Friday" {
 		t.Errorf("card %+v", card)
 	}
 	recs := r.records(n)

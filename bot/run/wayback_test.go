@@ -7,6 +7,7 @@ import (
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider/providertest"
+	"quarterdeck/bot/run"
 )
 
 func (h *host) bad(name string) []string {
@@ -212,6 +213,21 @@ func TestQueuedBehindRollbackAsksAnew(t *testing.T) {
 	}
 }
 
+// In the queue a way back comes first, whatever was there before it.
+func TestRollbackFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	h := r.host(func(c *run.Config) { c.Parallel = 1 }) // looks at one after the other
+	queued := h.begin(dev, "deploy shop v3 to free")
+	back := h.begin(dev, "rollback shop free v2")
+	h.start()
+	h.reaches(back, bot.Succeeded)
+	h.reaches(queued, bot.Waiting)
+	if acts := r.far.Acts(); len(acts) != 1 || acts[0].To != "v2" {
+		t.Errorf("acts %+v", acts)
+	}
+}
+
 // A rollback that was itself given up tells nobody that it went back.
 func TestCancelledRollbackTellsNothing(t *testing.T) {
 	t.Parallel()
@@ -271,6 +287,10 @@ func TestObstacleAtTheMomentOfActing(t *testing.T) {
 	h.reaches(n, bot.Failed)
 	if r.has(n, bot.DeniedRecord) != 1 {
 		t.Error("the denial is not on record")
+	}
+	card := h.shows(n, "its end", func(c bot.Card) bool { return c.State == bot.Failed })
+	if card.Outcome != bot.OutcomeDenied || !strings.HasPrefix(card.Text, "denied: the bridge is up; a holder of release.override") {
+		t.Errorf("card %+v", card)
 	}
 	n = h.begin(devTwo, `drill shop free --override "I swim"`)
 	if got := h.reaches(n, bot.Failed); !strings.Contains(got.Result, "you may not override that") {
