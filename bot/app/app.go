@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -86,7 +87,8 @@ func (t Tables) Known() config.Known {
 
 // New checks the configuration against everything it names, offline and
 // without secrets: policy, people, providers and their bindings, chat
-// networks. Its error lists every fault.
+// networks. Its error is a *bot.Error of kind Invalid whose sentence has one
+// line for each fault, "config.toml:41: ...", in the order of the file.
 func New(c *config.Config, t Tables, o Options) (*App, error) {
 	if o.Clock == nil {
 		o.Clock = bot.SystemClock{}
@@ -99,19 +101,16 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	}
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
-	var errs []error
-	var err error
-	if a.Catalog, err = bindAll(c, t, o, redact); err != nil {
-		errs = append(errs, err)
-		a.Catalog = provider.NewCatalog(nil, nil)
-	}
+	f := &faults{file: filepath.Base(c.Path)}
+	a.Catalog = bindAll(c, t, o, redact, f)
 	people, roles := peopleOf(c)
+	var err error
 	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
-		errs = append(errs, err)
+		f.add(f.file, err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
-		errs = append(errs, err)
+		f.add(f.file, err)
 	} else {
-		errs = append(errs, emptyApprovers(c, a.Directory)...)
+		tooFewApprovers(c, a.Directory, a.Policy, f)
 	}
 	a.guide = &router.Guide{Catalog: a.Catalog}
 	for _, ct := range t.Chats {
@@ -122,12 +121,12 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
 			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
 		if err != nil {
-			errs = append(errs, err)
+			f.add(raw.Where(), err)
 			continue
 		}
 		a.chats[ct.Name] = chat
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := f.err(); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -48,33 +47,68 @@ func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog
 	return r
 }
 
-// emptyApprovers refuses approvals that too few people could ever give: a rule
-// that can only be met by its absence is a mistake.
-func emptyApprovers(c *config.Config, d *directory.Directory) []error {
-	var errs []error
+// tooFewApprovers refuses approvals that fewer people can give than are asked
+// for: a rule that can only be met by its absence is a mistake. Whom a group
+// lets approve is not known before the bot runs, so that a rule about one
+// passes. What is said of a role that does not exist is the policy's to say.
+func tooFewApprovers(c *config.Config, d *directory.Directory, p *auth.Policy, f *faults) {
 	for _, q := range c.Requires {
 		if q.Approvals == nil {
 			continue
 		}
-		able := map[string]bool{}
-		groups := 0
-		for _, role := range q.Approvals.From {
-			groups += len(d.GroupsOf(role))
-			for _, person := range d.Holders(role) {
-				able[person] = true
-			}
+		able, groups := approvers(d, p, q.Approvals.From)
+		if groups || able >= q.Approvals.Count {
+			continue
 		}
-		if len(q.Approvals.From) > 0 && groups == 0 && len(able) < q.Approvals.Count {
-			errs = append(errs, bot.Errorf(bot.Invalid, "%s: %d approvals from %s are required, but only %d persons hold that; give the role to more people or lower the count",
-				q.Where, q.Approvals.Count, strings.Join(q.Approvals.From, ", "), len(able)))
+		asked, from, holds := "approvals", "", "persons hold that"
+		if q.Approvals.Count == 1 {
+			asked = "approval"
 		}
+		if len(q.Approvals.From) > 0 {
+			from = " from " + strings.Join(q.Approvals.From, ", ")
+		} else {
+			holds = "persons hold " + string(bot.MayApproveRun)
+		}
+		if able == 1 {
+			holds = strings.Replace(holds, "persons hold", "person holds", 1)
+		}
+		say := fmt.Sprintf("%d %s%s are required, but only %d %s; give it to more people or lower the count",
+			q.Approvals.Count, asked, from, able, holds)
+		f.add(q.Where, bot.Errorf(bot.Invalid, "%s", say))
 	}
-	return errs
 }
 
-// bindAll opens the configured providers and binds every service to them.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string) (*provider.Catalog, error) {
-	var errs []error
+// approvers counts the declared persons who can approve by one of the roles,
+// or by a grant when none is named; groups is whether members of a group can.
+func approvers(d *directory.Directory, p *auth.Policy, from []string) (able int, groups bool) {
+	if len(from) == 0 {
+		holds := func(person string, roles []string) bool {
+			return p.Holds(bot.Identity{Standing: bot.Member, Person: person, Roles: roles}, bot.MayApproveRun)
+		}
+		for _, name := range d.Persons() {
+			if person, _ := d.Person(name); holds(name, person.Roles) {
+				able++
+			}
+		}
+		for _, role := range d.Roles() {
+			groups = groups || len(d.GroupsOf(role)) > 0 && holds("anybody", []string{role})
+		}
+		return able, groups
+	}
+	persons := map[string]bool{}
+	for _, role := range from {
+		groups = groups || len(d.GroupsOf(role)) > 0
+		for _, person := range d.Holders(role) {
+			persons[person] = true
+		}
+	}
+	return len(persons), groups
+}
+
+// bindAll opens the configured providers and binds every service to them. What
+// could not be bound is a fault; the target is in the catalog all the same, so
+// that nothing else is said of rules that name it.
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) *provider.Catalog {
 	opened := map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
@@ -83,7 +117,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string) 
 			}
 			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact})
 			if err != nil {
-				errs = append(errs, err)
+				f.add(p.Raw.Where(), err)
 				continue
 			}
 			opened[p.Name] = made
@@ -94,11 +128,10 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string) 
 		var b provider.Bindings
 		if d := s.Deploy; d != nil {
 			if p, ok := opened[d.Provider]; ok {
-				binder, can := p.(provider.DeployBinder)
-				if !can {
-					errs = append(errs, bot.Errorf(bot.Invalid, "%s: provider %q cannot deploy", d.Raw.Where(), d.Provider))
+				if binder, can := p.(provider.DeployBinder); !can {
+					f.add(d.Raw.Where(), bot.Errorf(bot.Invalid, "provider %q cannot deploy", d.Provider))
 				} else if bound, err := binder.BindDeploy(s.Target, d.Raw); err != nil {
-					errs = append(errs, err)
+					f.add(d.Raw.Where(), err)
 				} else {
 					b.Deploy = bound
 				}
@@ -106,7 +139,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string) 
 		}
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings), errors.Join(errs...)
+	return provider.NewCatalog(c.Environments, bindings)
 }
 
 // kindRules is the document that keeps who there was and what the rules were
