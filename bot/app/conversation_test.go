@@ -100,7 +100,9 @@ func TestFaults(t *testing.T) {
 					if p.Card.State != want || p.Card.Outcome != outcome {
 						t.Errorf("answered %q %q: %s, outcome %q; want %s, %q", p.Card.Title, p.Card.Text, p.Card.State, p.Card.Outcome, want, outcome)
 					}
-					if got := effects(w.far); !slices.Equal(got, []string{"shop/staging " + v.brings}) {
+					// On a slow machine the first call may be given up before it began.
+					got := effects(w.far)
+					if !slices.Equal(got, []string{"shop/staging " + v.brings}) && (want != bot.Unknown || len(got) > 0) {
 						t.Errorf("the platform was made to do %q, want one %s", got, v.action)
 					}
 					if live := w.far.Live(staging); want == bot.Succeeded && live != v.brings {

@@ -323,14 +323,6 @@ func (w *world) wait(what string, ok func(bottest.Post) bool) bottest.Post {
 	return p
 }
 
-// settles waits for a run's card to show that it ended.
-func (w *world) settles(number int64) bottest.Post {
-	w.t.Helper()
-	return w.wait(fmt.Sprintf("run %d to end", number), func(p bottest.Post) bool {
-		return p.Channel == "x:main" && p.Card.Run == number && p.Card.State != "" && p.Card.State.Settled()
-	})
-}
-
 // view runs f on a snapshot of the bot's database, through a store of its own.
 func (w *world) view(f func(r store.Reader) error) {
 	w.t.Helper()
