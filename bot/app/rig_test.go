@@ -30,7 +30,7 @@ import (
 // TestMain runs more tests at once than there are processors: a bot among
 // faults waits far more than it works.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -380,7 +380,7 @@ func (w *world) runs() []bot.RunState {
 // until waits for a condition of which nothing tells when it comes true.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(120 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("waited in vain for %s", what)
 		}

@@ -210,6 +210,44 @@ func TestStaleProcess(t *testing.T) {
 	}
 }
 
+// A process that comes back with an answer while its successor is calling has
+// nothing to say any more, whatever the answer was.
+func TestOldAnswerIsNotWritten(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	reach, there, goOn := stopAt("call returned")
+	t.Cleanup(goOn)
+	called, answer := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	r.drill.set(func(d *drill) {
+		d.timing = bot.Timing{Call: patience, Settle: time.Second}
+		d.advance = func(_ context.Context, h bot.Handle) (bot.Progress, error) {
+			if !h.Interrupted {
+				return bot.Progress{State: bot.OpFailed, Text: "old news"}, nil
+			}
+			close(called)
+			<-answer
+			return bot.Progress{State: bot.OpSucceeded, Text: "found again"}, nil
+		}
+	})
+	first := r.host(func(c *run.Config) { c.Reach = reach }).start()
+	n := first.begin(dev, "drill shop free")
+	r.arrives("the first answer", there)
+	r.clock.jump(patience + 2*time.Second) // the lease is over
+	second := r.host().start()
+	t.Cleanup(release)
+	r.arrives("the second call", called)
+	goOn()
+	first.kill()
+	if x, err := second.Get(t.Context(), n); err != nil || x.State != bot.Running || !x.InCall {
+		t.Errorf("the old answer made it %s: %s (%v)", x.State, x.Result, err)
+	}
+	release()
+	if x := second.reaches(n, bot.Succeeded); x.Result != "found again" {
+		t.Errorf("result %q", x.Result)
+	}
+}
+
 // While a process is calling, nobody else calls for the same run.
 func TestNobodyCallsDuringALease(t *testing.T) {
 	t.Parallel()
