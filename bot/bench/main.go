@@ -1,60 +1,42 @@
-// Command bench measures what the bot must be good at, as ratios against the
-// raw bound of the same run, because absolute times drift on shared machines.
-// It prints a table and writes bench.json into the working directory. It needs
-// Go alone, and what it makes lies in a temporary folder that it removes.
+// Command bench measures what matters, as ratios against the raw bound of the
+// same run, because absolute times drift on shared machines. It prints a table
+// and writes bench.json.
 //
-//	go run ./bot/bench [-run REGEXP] [-quick] [-cpuprofile FILE]
+//	go run ./bot/bench [-run REGEXP] [-quick]
 package main
 
 import (
-	"context"
-	"errors"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"regexp"
-	"runtime/pprof"
-	"strings"
-	"syscall"
-	"time"
+	"slices"
+	"text/tabwriter"
 )
 
-const (
-	// rounds is how often measurement and baseline alternate; the median counts.
-	rounds = 9
-	// slices is how many turns each of the two takes within a round, so that a
-	// disk that slows down for a second slows down both.
-	slices = 4
-	// longest bounds a run. One takes two to three minutes.
-	longest = 15 * time.Minute
-)
-
-// measurement is one group of figures.
-type measurement struct {
-	name string
-	run  func(context.Context, *suite) error
+// figure is one row. Ratio is Value against Bound as the row's name says;
+// Spread is the largest over the smallest of the rounds. OK is nil for an
+// absolute figure, which is reported and never judged, and for a spread over 2,
+// which is inconclusive.
+type figure struct {
+	Name   string  `json:"name"`
+	Value  float64 `json:"value"`
+	Unit   string  `json:"unit"`
+	Bound  float64 `json:"bound,omitempty"`
+	Ratio  float64 `json:"ratio,omitempty"`
+	Target string  `json:"target,omitempty"`
+	Spread float64 `json:"spread,omitempty"`
+	OK     *bool   `json:"ok"`
 }
 
-func measurements() []measurement {
-	return []measurement{
-		{"decision", decision},
-		{"appends", appends},
-		{"commands", commandsAtWork},
-		{"longlog", longLog},
-		{"program", program},
-	}
-}
+// rounds is how often measurement and baseline alternate; the median counts.
+const rounds = 7
 
 // suite is what the measurements share.
 type suite struct {
-	dir    string // holds everything they write
-	quick  bool
-	rounds int
-	say    io.Writer // progress, and what cannot be measured here
-	filled string    // the folder of the long log, once there is one
-
+	dir     string
+	quick   bool
 	figures []figure
 }
 
@@ -66,42 +48,51 @@ func (s *suite) scale(n int) int {
 	return n
 }
 
+func (s *suite) absolute(name string, value float64, unit, target string, spread float64) {
+	s.figures = append(s.figures, figure{Name: name, Value: value, Unit: unit, Target: target, Spread: spread})
+}
+
+// ratio adds a judged row. values and bounds are of the same rounds; atLeast
+// says whether the ratio must reach target or stay under it.
+func (s *suite) ratio(name, unit string, values, bounds []float64, target float64, atLeast bool) {
+	ratios := make([]float64, len(values))
+	for i := range values {
+		ratios[i] = values[i] / bounds[i]
+	}
+	f := figure{Name: name, Value: median(values), Unit: unit, Bound: median(bounds), Ratio: median(ratios), Spread: spread(ratios)}
+	if target > 0 {
+		sign := "<="
+		ok := f.Ratio <= target
+		if atLeast {
+			sign, ok = ">=", f.Ratio >= target
+		}
+		f.Target = fmt.Sprintf("%s %.2fx", sign, target)
+		if f.Spread <= 2 {
+			f.OK = &ok
+		}
+	}
+	s.figures = append(s.figures, f)
+}
+
+func median(v []float64) float64 {
+	sorted := slices.Sorted(slices.Values(v))
+	return sorted[len(sorted)/2]
+}
+
+func spread(v []float64) float64 { return slices.Max(v) / slices.Min(v) }
+
 func main() {
-	only := flag.String("run", "", "only measurements whose name matches this `regexp`: "+strings.Join(names(measurements()), ", "))
+	only := flag.String("run", "", "only measurements whose name matches this regular expression")
 	quick := flag.Bool("quick", false, "a tenth of the work, for a first look")
-	profile := flag.String("cpuprofile", "", "write a CPU profile to this `file`")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	if err := profiled(*profile, func() error { return bench(ctx, *only, *quick) }); err != nil {
+	if err := bench(*only, *quick); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// profiled runs f and writes its CPU profile to path, unless that is "".
-func profiled(path string, f func() error) error {
-	if path == "" {
-		return f()
-	}
-	out, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(out); err != nil {
-		return errors.Join(err, out.Close())
-	}
-	err = f()
-	pprof.StopCPUProfile()
-	return errors.Join(err, out.Close())
-}
-
-// bench runs the measurements whose name matches only, all for "", prints the
-// table to standard output and writes bench.json.
-func bench(ctx context.Context, only string, quick bool) (err error) {
-	chosen, err := choose(measurements(), only)
+func bench(only string, quick bool) error {
+	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
@@ -109,44 +100,53 @@ func bench(ctx context.Context, only string, quick bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := &suite{dir: dir, quick: quick, rounds: rounds, say: os.Stderr}
-	for _, m := range chosen {
-		fmt.Fprintln(s.say, "measuring", m.name, "...")
-		if err := m.run(ctx, s); err != nil {
+	defer os.RemoveAll(dir)
+	s := &suite{dir: dir, quick: quick}
+	for _, m := range []struct {
+		name string
+		run  func(*suite) error
+	}{
+		{"decision", decision},
+		{"appends", appends},
+		{"commands", commandsAtWork},
+		{"long log", longLog},
+		{"program", program},
+	} {
+		if !match.MatchString(m.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "measuring", m.name, "...")
+		if err := m.run(s); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	if err := printTable(os.Stdout, s.figures); err != nil {
-		return err
-	}
-	raw, err := encode(s.figures)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile("bench.json", raw, 0o644)
+	return s.report()
 }
 
-// choose gives the measurements whose name matches the regular expression.
-func choose(all []measurement, only string) (chosen []measurement, err error) {
-	match, err := regexp.Compile(only)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range all {
-		if match.MatchString(m.name) {
-			chosen = append(chosen, m)
+// report prints the table and writes bench.json.
+func (s *suite) report() error {
+	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "WHAT\tVALUE\tUNIT\tRAW BOUND\tRATIO\tTARGET\tSPREAD\tOK")
+	for _, f := range s.figures {
+		cell := func(v float64, format string) string {
+			if v == 0 {
+				return ""
+			}
+			return fmt.Sprintf(format, v)
 		}
+		ok := "-"
+		if f.OK != nil {
+			ok = map[bool]string{true: "yes", false: "NO"}[*f.OK]
+		}
+		fmt.Fprintf(t, "%s\t%.4g\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.Value, f.Unit,
+			cell(f.Bound, "%.4g"), cell(f.Ratio, "%.2fx"), f.Target, cell(f.Spread, "%.2f"), ok)
 	}
-	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no measurement matches %q; there are %s", only, strings.Join(names(all), ", "))
+	if err := t.Flush(); err != nil {
+		return err
 	}
-	return chosen, nil
-}
-
-func names(all []measurement) (list []string) {
-	for _, m := range all {
-		list = append(list, m.name)
+	raw, err := json.MarshalIndent(s.figures, "", "  ")
+	if err != nil {
+		return err
 	}
-	return list
+	return os.WriteFile("bench.json", append(raw, '\n'), 0o644)
 }
