@@ -162,7 +162,7 @@ func testDeploy(t *testing.T, h Harness) {
 
 func testFailing(t *testing.T, h Harness) {
 	if h.Failing == "" {
-		t.Skip("this far side has no version that fails")
+		return // this far side has no version that fails
 	}
 	c := begin(t, h, h.Failing, "deploy-failing")
 	switch p := c.run(noCrash, 0); p.State {
@@ -262,7 +262,7 @@ func testCancelAfter(t *testing.T, h Harness) {
 // testTwoCallers: a stale bot and its successor act at the same time.
 func testTwoCallers(t *testing.T, h Harness) {
 	if !h.Exclusive {
-		t.Skip("callers must be kept apart by the engine: this far side cannot")
+		return // the engine must keep callers apart: this far side cannot
 	}
 	c := begin(t, h, h.Good, "two-callers")
 	handle := c.stored()
