@@ -10,8 +10,9 @@ import (
 	"quarterdeck/bot"
 )
 
-// typedLine draws lines that are nearly right: names of commands, words that
-// fit arguments, options, quotation marks, phones' characters, in any order.
+// typedLine draws lines that are right or nearly right: half of them are whole
+// commands, to which words that fit arguments, options, quotation marks and
+// phones' characters are added in any order; the others are such words alone.
 func typedLine() *rapid.Generator[string] {
 	word := rapid.SampledFrom([]string{
 		"deploy", "Deploy", "depoly", "rollback", "status", "releases", "flag", "on", "off", "page", "ack", "lock", "note", "can", "help", "audit", "scale",
@@ -20,9 +21,19 @@ func typedLine() *rapid.Generator[string] {
 		`"two words"`, "“it’s \\\" here”", "‘don’t’", `'`, `"`, `\`, `"\\"`, "-", "—", "--", "–5", "=", "it's", "”", "👩‍🚒", "é\u200d", "loudly", "",
 	})
 	space := rapid.SampledFrom([]string{" ", " ", " ", "  ", "\u00a0", "\u3000"})
+	whole := rapid.SampledFrom([]string{
+		"deploy shop v2 to prod", "deploy shop/prod v2", "releases shop/prod", `flag "on" `, "flag on x prod", "note 3 text", "can deploy shop v2 prod",
+		"help flag on", "lock shop/prod --steal", "scale shop prod 3 --for=36h", `restart shop prod --reason “it’s on fire”`, "run #12", "status shop",
+	})
 	return rapid.Custom(func(t *rapid.T) string {
 		var line strings.Builder
-		for range rapid.IntRange(0, 8).Draw(t, "words") {
+		most := 8
+		if rapid.Bool().Draw(t, "begins whole") {
+			line.WriteString(whole.Draw(t, "whole"))
+			line.WriteString(space.Draw(t, "space"))
+			most = 2
+		}
+		for range rapid.IntRange(0, most).Draw(t, "words") {
 			if rapid.IntRange(0, 9).Draw(t, "odd") == 0 {
 				line.WriteString(rapid.String().Draw(t, "text"))
 			} else {
