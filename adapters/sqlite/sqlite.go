@@ -64,7 +64,7 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 		return nil, err
 	}
 	write, err := connect(path, o.onWriter, "mode=rw", "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)",
-		"_pragma=cache_size(-8192)", "_pragma=wal_autocheckpoint(2000)", "_pragma=journal_size_limit(67108864)")
+		"_pragma=cache_size(-8192)", "_pragma=wal_autocheckpoint(8000)", "_pragma=journal_size_limit(67108864)")
 	if err != nil {
 		return nil, err
 	}

@@ -15,9 +15,9 @@ import (
 type Store interface {
 	// Update runs f in one durable, serialised write transaction: when Update
 	// returns nil, everything f wrote is on disk; when f or the commit fails,
-	// nothing is. f must do no I/O of its own, may be run again after a
-	// conflict, and must not keep tx. Several callers' f may share one commit,
-	// each in a savepoint of its own.
+	// nothing is. f must do no I/O of its own, may be run again after
+	// another's failure, and must not keep tx. Several callers' f may share one
+	// commit; when one fails, only what it wrote is undone.
 	Update(ctx context.Context, f func(tx Tx) error) error
 	// View runs f on a consistent snapshot.
 	View(ctx context.Context, f func(r Reader) error) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 )
 
 // reader implements store.Reader within one transaction of a session.
@@ -11,6 +12,7 @@ type reader struct {
 	ctx     context.Context
 	s       *session
 	failure error // the first error of the database, after which nothing more is tried
+	wrote   bool  // something was written, or may have been
 	over    bool
 }
 
@@ -36,6 +38,7 @@ func (r *reader) exec(op, q string, args ...any) (affected int64, err error) {
 	if err := r.usable(); err != nil {
 		return 0, err
 	}
+	r.wrote = true
 	res, err := r.s.exec(r.ctx, q, args...)
 	if err == nil {
 		affected, err = res.RowsAffected()
@@ -60,6 +63,7 @@ func (r *reader) each(op, q string, args []any, f func(rows *sql.Rows) error) er
 	if err := r.usable(); err != nil {
 		return err
 	}
+	r.wrote = r.wrote || !strings.HasPrefix(q, "SELECT")
 	rows, err := r.s.query(r.ctx, q, args...)
 	if err != nil {
 		return r.fail(op, err)

@@ -26,8 +26,9 @@ type Options struct {
 }
 
 // Store is a store.Store over SQL. Update's functions run one after the other
-// on the writer's goroutine, each in a savepoint of its own, and up to maxBatch
-// of them share one commit; a panic goes on in its caller alone.
+// on the writer's goroutine, and up to maxBatch of them share one commit; one
+// that fails takes nothing of the others with it. A panic goes on in its caller
+// alone.
 //
 // A function given to Update must not call Update or Close on the same Store:
 // it would wait for itself.

@@ -110,6 +110,9 @@ func sharing(t *testing.T, open Open) {
 				var number int64
 				err := calm(func() error {
 					return s.Update(context.Background(), func(tx store.Tx) error {
+						if (c+i)%5 == 3 {
+							return errTest // before anything is written
+						}
 						if err := add(tx, nil); err != nil {
 							return err
 						}
@@ -120,7 +123,7 @@ func sharing(t *testing.T, open Open) {
 						if _, err := tx.PutDocument(bot.Document{Kind: "share", ID: id}); err != nil {
 							return err
 						}
-						switch (c + i) % 4 {
+						switch (c + i) % 5 {
 						case 1:
 							return errTest
 						case 2:
@@ -138,8 +141,8 @@ func sharing(t *testing.T, open Open) {
 					seen[number] = true
 				}
 				mu.Unlock()
-				switch (c + i) % 4 {
-				case 1:
+				switch (c + i) % 5 {
+				case 1, 3:
 					if !errors.Is(err, errTest) {
 						t.Errorf("%s: %v, want the function's own error", id, err)
 					}
