@@ -69,7 +69,6 @@ type Record struct {
 type RecordFilter struct {
 	Target string
 	Person string
-	Verb   string
 	Kind   RecordKind
 	Run    int64
 	Since  time.Time

@@ -59,6 +59,12 @@ func needsFolder(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_CANTOPEN || e.Code()&0xff == lib.SQLITE_READONLY)
 }
 
+// isBusy reports whether another process's lock was in the way.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_BUSY || e.Code()&0xff == lib.SQLITE_LOCKED)
+}
+
 func fileError(path string, err error) error {
 	kind, what := bot.Unavailable, "cannot be opened"
 	switch {

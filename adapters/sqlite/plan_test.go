@@ -42,11 +42,11 @@ func everything(s store.Store) error {
 	readings := func(r store.Reader) error {
 		var errs []error
 		note := func(err error) { errs = append(errs, err) }
-		for mask := range 64 {
+		for mask := range 32 {
 			f := bot.RecordFilter{Limit: 5}
 			for bit, set := range []func(){
-				func() { f.Target = "shop/prod" }, func() { f.Person = "dev" }, func() { f.Verb = "deploy" },
-				func() { f.Kind = bot.Started }, func() { f.Run = 1 }, func() { f.Since = at },
+				func() { f.Target = "shop/prod" }, func() { f.Person = "dev" }, func() { f.Run = 1 }, func() { f.Since = at },
+				func() { f.Kind = bot.Started },
 			} {
 				if mask&(1<<bit) != 0 {
 					set()
@@ -133,7 +133,8 @@ func everything(s store.Store) error {
 
 // TestNoStatementScans looks at the plan of every statement: whatever the size
 // of a table, a statement looks only at what it gives, at what is open or
-// pending, or at one value's entries of an index.
+// pending, at one value's entries of an index, or for a search of the log at
+// the index made for that.
 func TestNoStatementScans(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "quarterdeck.db")
@@ -187,7 +188,7 @@ func TestNoStatementScans(t *testing.T) {
 		for where, index := range chosen() {
 			if strings.Contains(q, where) {
 				found[where] = true
-				if !strings.Contains(plan[0]+" ", "INDEX "+index+" ") {
+				if !strings.Contains(strings.Join(plan, "\n")+" ", "INDEX "+index+" ") {
 					t.Errorf("%s\n%s: want it to use %s", q, strings.Join(plan, "\n"), index)
 				}
 			}
@@ -205,27 +206,27 @@ func TestNoStatementScans(t *testing.T) {
 // entries for a value.
 func chosen() map[string]string {
 	return map[string]string{
-		"records WHERE run = ? AND person = ? AND target = ? AND verb = ? AND kind = ?": "records_run",
-		"records WHERE run = ? AND kind = ?":                                            "records_run",
-		"records WHERE person = ? AND target = ?":                                       "records_person",
-		"records WHERE person = ? AND verb = ?":                                         "records_person",
-		"records WHERE target = ? AND verb = ?":                                         "records_target",
-		"records WHERE target = ? AND kind = ?":                                         "records_target",
-		"records WHERE verb = ? AND kind = ?":                                           "records_verb",
-		"records WHERE latest >= ?":                                                     "records_latest",
-		"runs WHERE target = ? AND state = ?":                                           "runs_target_state",
-		"runs WHERE target = ? AND open = 1":                                            "runs_open_target",
-		"runs WHERE open = 1 AND wake_at <= ?":                                          "runs_wake",
-		"runs WHERE open = 1 AND wake_at IS NOT NULL":                                   "runs_wake",
-		"runs WHERE open = 1 ORDER BY number":                                           "runs_open",
-		"inbox WHERE state = 'new'":                                                     "inbox_new",
+		"records WHERE run = ? AND person = ? AND target = ? AND kind = ?":                 "records_run",
+		"records WHERE run = ? AND kind = ?":                                               "records_run",
+		"records WHERE run = ? AND at >= ?":                                                "records_run",
+		"records WHERE latest >= ?":                                                        "records_search",
+		"records WHERE latest >= ? AND person = ? AND target = ? AND kind = ? AND at >= ?": "records_search",
+		"runs WHERE target = ? AND state = ?":                                              "runs_target_state",
+		"runs WHERE target = ? AND open = 1":                                               "runs_open_target",
+		"runs WHERE open = 1 AND wake_at <= ?":                                             "runs_wake",
+		"runs WHERE open = 1 AND wake_at IS NOT NULL":                                      "runs_wake",
+		"runs WHERE open = 1 ORDER BY number":                                              "runs_open",
+		"inbox WHERE state = 'new'":                                                        "inbox_new",
 	}
 }
 
 // wasteful says what is wrong with one line of a plan, "" for nothing.
 func wasteful(q, line string) string {
-	if strings.Contains(line, "TEMP B-TREE") {
+	if strings.Contains(line, "TEMP B-TREE") && !strings.Contains(q, "WHERE seq IN (") { // those are no more than the limit
 		return "it sorts"
+	}
+	if strings.Contains(line, "records_search") && !strings.Contains(line, "COVERING") {
+		return "it reads records to find out whether it gives them"
 	}
 	rest, scan := strings.CutPrefix(line, "SCAN ")
 	if !scan {

@@ -47,7 +47,7 @@ func child(t *testing.T, name, path, arg string) *exec.Cmd {
 
 // next makes the record after head, in the shape that the whole program writes.
 func next(head store.Head, at time.Time, by string) store.Sealed {
-	s := store.Sealed{Seq: head.Seq + 1, At: at, Kind: bot.Started, Run: head.Seq/3 + 1, Target: "shop/prod", Person: by, Verb: "deploy"}
+	s := store.Sealed{Seq: head.Seq + 1, At: at, Kind: bot.Started, Run: head.Seq/3 + 1, Target: "shop/prod", Person: by}
 	s.Body = fmt.Appendf(nil, `{"v":1,"seq":%d,"kind":"started","person":%q,"prev":%q}`, s.Seq, by, head.Hash)
 	sum := sha256.Sum256(s.Body)
 	s.Hash = hex.EncodeToString(sum[:])

@@ -69,11 +69,13 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	if err := prove(ctx, write, path); err != nil {
-		write.Close()
-		return nil, err
-	}
-	if err := migrate(ctx, write); err != nil {
+	err = patiently(ctx, func() error {
+		if err := prove(ctx, write, path); err != nil {
+			return err
+		}
+		return migrate(ctx, write)
+	})
+	if err != nil {
 		write.Close()
 		return nil, err
 	}
@@ -91,6 +93,24 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 	d := dialect()
 	d.Turn = turn.pass
 	return sqlstore.New(sqlstore.Options{Write: write, Read: read, Dialect: d, Closed: turn.close}), nil
+}
+
+// patiently tries again for as long as another process's lock is waited for.
+// SQLite answers some of what opening does, such as the change to a write-ahead
+// log, without waiting (https://www.sqlite.org/c3ref/busy_handler.html).
+func patiently(ctx context.Context, f func() error) error {
+	const pause = 50 * time.Millisecond
+	for tries := busyTimeout / pause; ; tries-- {
+		err := f()
+		if err == nil || !isBusy(err) || tries <= 1 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (o opener) openReadOnly(ctx context.Context, dsn string) (store.Store, error) {

@@ -104,7 +104,6 @@ func (c *checker) checkColumns(s store.Sealed, r bot.Record) {
 	differs("run", strconv.FormatInt(s.Run, 10), strconv.FormatInt(r.Run, 10))
 	differs("target", s.Target, r.Target)
 	differs("person", s.Person, r.Person)
-	differs("verb", s.Verb, r.Verb)
 	if !s.At.Equal(r.At) {
 		c.problem(Edited, s.Seq, "record %d was edited: it is searched by time %s, and its text says %s", s.Seq, stamp(s.At), stamp(r.At))
 	}

@@ -218,7 +218,7 @@ func (c *checker) exportLine(n int, line []byte) *exportEnd {
 	// An export has no columns to search by; only the record itself counts.
 	var b bot.Record
 	if json.Unmarshal(s.Body, &b) == nil {
-		s.At, s.Kind, s.Run, s.Target, s.Person, s.Verb = b.At, b.Kind, b.Run, b.Target, b.Person, b.Verb
+		s.At, s.Kind, s.Run, s.Target, s.Person = b.At, b.Kind, b.Run, b.Target, b.Person
 	}
 	c.add(s)
 	return nil

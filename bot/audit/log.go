@@ -104,7 +104,7 @@ func (l *Log) Append(tx store.Tx, r bot.Record) (store.Head, error) {
 	}
 	next := store.Head{Seq: r.Seq, Hash: hashOf(body)}
 	err = tx.Append(store.Sealed{Seq: r.Seq, At: r.At, Kind: r.Kind, Run: r.Run, Target: r.Target, Person: r.Person,
-		Verb: r.Verb, Body: body, Hash: next.Hash, Text: text})
+		Body: body, Hash: next.Hash, Text: text})
 	if err != nil {
 		return store.Head{}, fmt.Errorf("append record %d: %w", r.Seq, err)
 	}

@@ -107,7 +107,7 @@ func (s *session) Records(f bot.RecordFilter) (list []store.Sealed, err error) {
 	}
 	for _, r := range slices.Backward(s.rows) {
 		if len(list) < limit && (f.Run == 0 || f.Run == r.Run) && (f.Kind == "" || f.Kind == r.Kind) &&
-			(f.Person == "" || f.Person == r.Person) && (f.Target == "" || f.Target == r.Target) && (f.Verb == "" || f.Verb == r.Verb) {
+			(f.Person == "" || f.Person == r.Person) && (f.Target == "" || f.Target == r.Target) {
 			list = append(list, r)
 		}
 	}

@@ -65,7 +65,7 @@ func TestTampering(t *testing.T) {
 		{"last body and its hash", func(t *testing.T, m *memory) {
 			m.head = &store.Head{Seq: 8, Hash: m.rows[7].Hash}
 			m.rows[7].Body = swap(m.rows[7].Body, "status", "statue")
-			m.rows[7].Verb, m.rows[7].Hash = "statue", hashOf(m.rows[7].Body)
+			m.rows[7].Hash = hashOf(m.rows[7].Body)
 		}, Edited, 8, "the log's head was edited: it no longer holds the hash of record 8"},
 		{"first record replaced by a later log", func(t *testing.T, m *memory) {
 			m.rows[0].Body = swap(m.rows[0].Body, `"prev":""`, `"prev":"00"`)
@@ -304,7 +304,7 @@ func TestProblemsAreBounded(t *testing.T) {
 		r.append(bot.Record{Kind: bot.ObservedKind, Verb: "x"})
 	}
 	for i := range r.store.rows {
-		r.store.rows[i].Verb = "y"
+		r.store.rows[i].Target = "y"
 	}
 	report := r.verify(VerifyOptions{})
 	if len(report.Problems) != maxProblems || report.More != 20 {

@@ -78,19 +78,9 @@ func appends(s *suite) error {
 		if err != nil {
 			return err
 		}
-		// The bytes that were just written, written again.
-		bytes := make([][]byte, 0, n)
-		for from := int64(round*n + 1); len(bytes) < n; from += 1000 {
-			err := st.View(ctx, func(r store.Reader) error {
-				sealed, err := r.RecordsFrom(from, min(1000, n-len(bytes)))
-				for _, rec := range sealed {
-					bytes = append(bytes, slices.Concat(rec.Body, []byte(rec.Hash), rec.Text, []byte("\n")))
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		bytes, err := written(ctx, st, int64(round*n+1), n)
+		if err != nil {
+			return err
 		}
 		rawRate, _, err := load(64, n, func(i int) error { return raw.append(bytes[i]) })
 		if err != nil {
@@ -100,6 +90,37 @@ func appends(s *suite) error {
 	}
 	s.ratio("audit appends, 64 callers", "/s", mine, bound, 0.25, true)
 	return nil
+}
+
+// head gives the end of the log.
+func head(ctx context.Context, st store.Store) (h store.Head, err error) {
+	err = st.View(ctx, func(r store.Reader) (err error) {
+		h, err = r.Head()
+		return err
+	})
+	return h, err
+}
+
+// written gives the bytes of the n records from a sequence on.
+func written(ctx context.Context, st store.Store, from int64, n int) ([][]byte, error) {
+	bytes := make([][]byte, 0, n)
+	for len(bytes) < n {
+		before := len(bytes)
+		err := st.View(ctx, func(r store.Reader) error {
+			sealed, err := r.RecordsFrom(from+int64(before), min(1000, n-before))
+			for _, rec := range sealed {
+				bytes = append(bytes, slices.Concat(rec.Body, []byte(rec.Hash), rec.Text, []byte("\n")))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(bytes) == before {
+			return nil, fmt.Errorf("the log has %d records from %d on, not %d", before, from, n)
+		}
+	}
+	return bytes, nil
 }
 
 // fill writes n records in large transactions.

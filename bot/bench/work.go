@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -55,7 +56,7 @@ type room struct {
 	in    bot.Inbound
 
 	mu   sync.Mutex
-	wait map[string]chan struct{}
+	wait map[string]chan bot.Card
 }
 
 func (r *room) Network() string { return "room" }
@@ -73,27 +74,35 @@ func (r *room) Deliver(_ context.Context, d bot.Delivery) (string, error) {
 	delete(r.wait, d.Card.ReplyTo)
 	r.mu.Unlock()
 	if done != nil {
-		close(done)
+		done <- d.Card
 	}
 	return "", nil
 }
 
+// exchange is what one command brought in and sent out, as it is stored.
+type exchange struct{ message, answer []byte }
+
 // ask sends a line and returns when its answer was delivered.
-func (r *room) ask(ctx context.Context, id string) error {
-	done := make(chan struct{})
+func (r *room) ask(ctx context.Context, id string) (exchange, error) {
+	done := make(chan bot.Card, 1)
 	r.mu.Lock()
 	r.wait[id] = done
 	r.mu.Unlock()
 	m := bot.Message{ID: id, Account: bot.AccountID(fmt.Sprintf("os:%d", os.Getuid())), Standing: bot.Member,
 		Channel: bot.ChannelID("room:" + id[strings.LastIndexByte(id, '-')+1:]), Text: line}
 	if _, err := r.in.Receive(ctx, m); err != nil {
-		return err
+		return exchange{}, err
 	}
 	select {
-	case <-done:
-		return nil
+	case card := <-done:
+		message, err := json.Marshal(m)
+		if err != nil {
+			return exchange{}, err
+		}
+		answer, err := json.Marshal(card)
+		return exchange{message, answer}, err
 	case <-time.After(time.Minute):
-		return errors.New("no answer within a minute")
+		return exchange{}, errors.New("no answer within a minute")
 	}
 }
 
@@ -103,7 +112,7 @@ func start(ctx context.Context, dir string) (r *room, stop func() error, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	r = &room{ready: make(chan struct{}), wait: map[string]chan struct{}{}}
+	r = &room{ready: make(chan struct{}), wait: map[string]chan bot.Card{}}
 	t := app.Tables{Chats: []bot.ChatType{{Name: "room", Open: func(bot.ChatOptions) (bot.Chat, error) { return r, nil }}},
 		Stores: []store.Type{sqlite.Type()}, Commands: commands.All}
 	c, err := config.Load(path, t.Known())
@@ -143,20 +152,35 @@ func commandsAtWork(s *suite) error {
 	if err != nil {
 		return err
 	}
-	// Three commits: the message; its record and answer; that it was delivered.
-	commits := [][]byte{make([]byte, 350), make([]byte, 1400), make([]byte, 32)}
+	st, err := sqlite.OpenReadOnly(ctx, filepath.Join(dir, "q.db"))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
 	for _, callers := range []int{1, 64} {
 		n := s.scale(map[int]int{1: 600, 64: 6000}[callers])
 		var mine, bound, p50, p99 []float64
 		for round := range rounds {
-			rate, took, err := load(callers, n, func(i int) error {
-				return r.ask(ctx, fmt.Sprintf("room:%d-%d-%d-%d", callers, round, i, i%callers))
+			before, err := head(ctx, st)
+			if err != nil {
+				return err
+			}
+			said := make([]exchange, n)
+			rate, took, err := load(callers, n, func(i int) (err error) {
+				said[i], err = r.ask(ctx, fmt.Sprintf("room:%d-%d-%d-%d", callers, round, i, i%callers))
+				return err
 			})
 			if err != nil {
 				return err
 			}
-			rawRate, _, err := load(callers, n, func(int) error {
-				for _, b := range commits {
+			logged, err := written(ctx, st, before.Seq+1, n)
+			if err != nil {
+				return err
+			}
+			// The same bytes in as many commits: the message; its record and
+			// the answer; that the answer was delivered.
+			rawRate, _, err := load(callers, n, func(i int) error {
+				for _, b := range [][]byte{said[i].message, slices.Concat(logged[i], said[i].answer), []byte("delivered\n")} {
 					if err := raw.append(b); err != nil {
 						return err
 					}
@@ -204,7 +228,10 @@ func longLog(s *suite) error {
 		return errors.Join(err, stopBig())
 	}
 	p50 := func(r *room, name string) (float64, error) {
-		_, took, err := load(1, s.scale(400), func(i int) error { return r.ask(ctx, fmt.Sprintf("room:%s-%d-0", name, i)) })
+		_, took, err := load(1, s.scale(400), func(i int) error {
+			_, err := r.ask(ctx, fmt.Sprintf("room:%s-%d-0", name, i))
+			return err
+		})
 		slices.Sort(took)
 		return ms(took[len(took)/2]), err
 	}

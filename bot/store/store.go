@@ -34,7 +34,6 @@ type Sealed struct {
 	Run    int64
 	Target string
 	Person string
-	Verb   string
 	Body   []byte
 	Hash   string
 	Text   json.RawMessage // {"name":{"salt":"...","value":"..."}} or {"name":{"salt":"","erased":true}}

@@ -8,7 +8,7 @@ import (
 	"quarterdeck/bot/store"
 )
 
-const recordColumns = `seq, at, kind, run, target, person, verb, body, hash, text`
+const recordColumns = `seq, at, kind, run, target, person, body, hash, text`
 
 const (
 	readHead = `SELECT seq, hash, latest FROM records ORDER BY seq DESC LIMIT 1`
@@ -17,12 +17,7 @@ const (
 
 	readRecordsFrom = `SELECT ` + recordColumns + ` FROM records WHERE seq >= ? ORDER BY seq LIMIT ?`
 
-	// latest never falls from one record to the next, whatever the clocks of
-	// several machines do, so nothing before the first record found here can
-	// have been made at or after the time asked for.
-	readFirstSince = `SELECT seq FROM records WHERE latest >= ? ORDER BY latest, seq LIMIT 1`
-
-	writeRecord = `INSERT INTO records (` + recordColumns + `, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	writeRecord = `INSERT INTO records (` + recordColumns + `, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	writeText = `UPDATE records SET text = ? WHERE seq = ?`
 )
@@ -86,7 +81,7 @@ func (t *tx) Append(s store.Sealed) error {
 		latest = max(latest, t.end.latest)
 	}
 	_, err = t.exec("store.append", writeRecord, s.Seq, at, string(s.Kind), orNull(s.Run),
-		orNull(s.Target), orNull(s.Person), orNull(s.Verb), blob(s.Body), s.Hash, []byte(s.Text), latest)
+		orNull(s.Target), orNull(s.Person), blob(s.Body), s.Hash, []byte(s.Text), latest)
 	if err != nil {
 		return err
 	}
@@ -112,13 +107,19 @@ func (r *reader) Record(seq int64) (s store.Sealed, found bool, err error) {
 	return list[0], true, nil
 }
 
-// Records implements store.Reader.
+// Records implements store.Reader. The records of a run are few and have an
+// index; the others are found in one that follows the log and holds what is
+// searched by, so that no record is read that is not given.
+//
+// latest never falls from one record to the next, whatever the clocks of
+// several machines do, so its order is the log's, and a record made at or after
+// a time has a latest at or after it.
 func (r *reader) Records(f bot.RecordFilter) ([]store.Sealed, error) {
 	var where conditions
-	// The rarest first: a database without statistics takes the first of
-	// several equally good indexes.
 	if f.Run != 0 {
 		where.add("run = ?", f.Run)
+	} else {
+		where.add("latest >= ?", micros(f.Since))
 	}
 	if f.Person != "" {
 		where.add("person = ?", f.Person)
@@ -126,24 +127,18 @@ func (r *reader) Records(f bot.RecordFilter) ([]store.Sealed, error) {
 	if f.Target != "" {
 		where.add("target = ?", f.Target)
 	}
-	if f.Verb != "" {
-		where.add("verb = ?", f.Verb)
-	}
 	if f.Kind != "" {
 		where.add("kind = ?", string(f.Kind))
 	}
 	if !f.Since.IsZero() {
-		since := micros(f.Since)
-		var first int64
-		found, err := r.one("store.records", readFirstSince, []any{since}, []any{&first})
-		if err != nil || !found {
-			return nil, err
-		}
-		where.add("seq >= ?", first)
-		where.add("at >= ?", since)
+		where.add("at >= ?", micros(f.Since))
 	}
-	return r.records("store.records", `SELECT `+recordColumns+` FROM records`+where.text+` ORDER BY seq DESC LIMIT ?`,
-		append(where.args, limitOf(f.Limit)))
+	where.args = append(where.args, limitOf(f.Limit))
+	if f.Run != 0 {
+		return r.records("store.records", `SELECT `+recordColumns+` FROM records`+where.text+` ORDER BY seq DESC LIMIT ?`, where.args)
+	}
+	return r.records("store.records", `SELECT `+recordColumns+` FROM records WHERE seq IN (SELECT seq FROM records`+where.text+
+		` ORDER BY latest DESC, seq DESC LIMIT ?) ORDER BY seq DESC`, where.args)
 }
 
 // RecordsFrom implements store.Reader.
@@ -156,20 +151,20 @@ func (r *reader) RecordsFrom(seq int64, limit int) ([]store.Sealed, error) {
 
 func (r *reader) records(op, q string, args []any) (list []store.Sealed, err error) {
 	var (
-		at                   int64
-		kind                 string
-		run                  sql.NullInt64
-		target, person, verb sql.NullString
-		text                 []byte
+		at             int64
+		kind           string
+		run            sql.NullInt64
+		target, person sql.NullString
+		text           []byte
 	)
 	err = r.each(op, q, args, func(rows *sql.Rows) error {
 		var s store.Sealed
 		text = nil
-		if err := rows.Scan(&s.Seq, &at, &kind, &run, &target, &person, &verb, &s.Body, &s.Hash, &text); err != nil {
+		if err := rows.Scan(&s.Seq, &at, &kind, &run, &target, &person, &s.Body, &s.Hash, &text); err != nil {
 			return err
 		}
 		s.At, s.Kind, s.Run = instant(at), bot.RecordKind(kind), run.Int64
-		s.Target, s.Person, s.Verb = target.String, person.String, verb.String
+		s.Target, s.Person = target.String, person.String
 		if len(text) > 0 {
 			s.Text = text
 		}
