@@ -128,7 +128,10 @@ func (s *Session) complete(ctx context.Context, line string) []string {
 			}
 		}
 	}
-	r, err := s.link.ask(ctx, request{Type: askComplete, As: s.as, Text: line})
+	if s.link.isAway() {
+		return lines // nobody who types waits for that
+	}
+	r, err := s.link.ask(ctx, request{Type: askComplete, As: s.as, Text: line}, typingWithin)
 	if err == nil {
 		for _, l := range r.Lines {
 			lines = append(lines, clean(l))

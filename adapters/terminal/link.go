@@ -26,8 +26,10 @@ const (
 	resendEvery = 500 * time.Millisecond
 	// maxResends bounds that, before the line is given up.
 	maxResends = 20
-	// askWithin bounds a question about completions or about who one is.
-	askWithin = 2 * time.Second
+	// typingWithin bounds a question about completions: somebody is typing.
+	typingWithin = 2 * time.Second
+	// whoWithin bounds the question who one is, over restarts of the bot.
+	whoWithin = 30 * time.Second
 	// maxUnread bounds what was received and not yet looked at.
 	maxUnread = 64
 )
@@ -59,6 +61,12 @@ type waiting struct {
 	tries  int
 }
 
+// question is one whose answer is waited for.
+type question struct {
+	request
+	answer chan response
+}
+
 // link keeps one session connected to the bot over restarts of either the
 // connection or the bot. Make it with newLink; run it; its methods are then
 // safe for concurrent use.
@@ -74,7 +82,7 @@ type link struct {
 	conn    *net.UnixConn // nil while away
 	n       int64
 	unsaid  map[int64]*waiting
-	asked   map[int64]chan response
+	asked   map[int64]question
 	names   map[string]bool
 	channel bot.ChannelID
 	who     string
@@ -85,7 +93,7 @@ func newLink(socket string, within, away time.Duration) *link {
 	rand.Read(secret[:]) // never fails, crypto/rand documents
 	return &link{socket: socket, secret: hex.EncodeToString(secret[:]), within: within, away: away,
 		events: make(chan event, maxUnread), ready: make(chan struct{}),
-		unsaid: map[int64]*waiting{}, asked: map[int64]chan response{}, names: map[string]bool{}}
+		unsaid: map[int64]*waiting{}, asked: map[int64]question{}, names: map[string]bool{}}
 }
 
 // run keeps the connection until ctx ends and gives nil then; an Error when
@@ -167,6 +175,9 @@ func (l *link) connect(ctx context.Context, again bool) (*net.UnixConn, error) {
 	l.conn, l.channel, l.who = conn, hello.Channel, hello.Who
 	for _, n := range slices.Sorted(maps.Keys(l.unsaid)) {
 		l.write(l.unsaid[n].request)
+	}
+	for _, n := range slices.Sorted(maps.Keys(l.asked)) {
+		l.write(l.asked[n].request)
 	}
 	l.mu.Unlock()
 	if !again {
@@ -279,10 +290,10 @@ func (l *link) again(r response) *bot.Error {
 func (l *link) reply(r response) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, ok := l.asked[r.N]
+	q, ok := l.asked[r.N]
 	if ok {
 		delete(l.asked, r.N)
-		c <- r
+		q.answer <- r
 	}
 	return ok
 }
@@ -328,21 +339,17 @@ func (l *link) line(as, text string) int64 {
 	return l.n
 }
 
-// ask asks one question and gives the answer, or an Error of kind Unavailable
-// or Timeout, or the bot's own refusal.
-func (l *link) ask(ctx context.Context, r request) (response, error) {
+// ask asks one question, again after each restart of the bot, and gives the
+// answer, an Error of kind Timeout, or the bot's own refusal.
+func (l *link) ask(ctx context.Context, r request, within time.Duration) (response, error) {
 	answer := make(chan response, 1)
 	l.mu.Lock()
-	if l.conn == nil {
-		l.mu.Unlock()
-		return response{}, bot.Errorf(bot.Unavailable, "the bot is not there at the moment")
-	}
 	l.n++
 	r.N = l.n
-	l.asked[r.N] = answer
+	l.asked[r.N] = question{r, answer}
 	l.write(r)
 	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	select {
 	case got := <-answer:
@@ -356,6 +363,13 @@ func (l *link) ask(ctx context.Context, r request) (response, error) {
 		l.mu.Unlock()
 		return response{}, &bot.Error{Op: "terminal." + r.Type, Kind: bot.Timeout, Say: "the bot did not answer in time", Err: ctx.Err()}
 	}
+}
+
+// isAway reports whether the bot is not there at the moment.
+func (l *link) isAway() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn == nil
 }
 
 // number gives which line of this session a Message.ID names, or 0.

@@ -174,7 +174,7 @@ func ended(outer, inner context.Context) error {
 // become makes the session speak as name from now on; "" is the account that
 // the operating system gives.
 func (s *Session) become(ctx context.Context, name string) error {
-	r, err := s.link.ask(ctx, request{Type: askWho, As: name})
+	r, err := s.link.ask(ctx, request{Type: askWho, As: name}, whoWithin)
 	if err != nil {
 		return err
 	}

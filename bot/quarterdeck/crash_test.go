@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -401,4 +402,41 @@ func TestHostRestartedMidRun(t *testing.T) {
 	}
 	s.wantLog(1, "requested", "started", "unknown")
 	s.remove("platform/staging/slow")
+}
+
+// TestKilledAtRandom deploys again and again and kills the bot at a random
+// moment of each deployment, and once more soon after it came back: every one
+// is done exactly once, and the log tells of each whole.
+func TestKilledAtRandom(t *testing.T) {
+	storms, each := 1, 2
+	if all() {
+		storms, each = 4, 8
+	}
+	for storm := range storms {
+		t.Run(fmt.Sprint(storm), func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 0))
+			moment := func() <-chan time.Time {
+				return time.After(time.Duration(random.Int64N(int64(400 * time.Millisecond))))
+			}
+			s := newStage(t)
+			bot := s.serve("config.toml", "q.sock", "")
+			for run := range each {
+				version := []string{"v2", "v1"}[run%2]
+				a := s.ask(fmt.Sprintf("deploy shop %s staging --reason \"attempt %d\"", version, run+1))
+				for range 1 + random.IntN(2) {
+					<-moment()
+					s.kill9(bot)
+					bot = s.serve("config.toml", "q.sock", "")
+				}
+				s.end(a, 0)
+				if n, want := s.effects("deploy staging "+version), run/2+1; n != want {
+					t.Errorf("the platform was asked %d times for %s, want %d", n, version, want)
+				}
+				s.wantLog(int64(run+1), "requested", "started", "succeeded")
+			}
+		})
+	}
 }
