@@ -22,9 +22,10 @@ const (
 	kindBad  = "release-bad" // ID: TARGET@ARTEFACT
 )
 
-// Entry is one artefact that was made live at a target.
+// Entry is one change of what is live at a target.
 type Entry struct {
-	Artefact provider.Artefact `json:"artefact"`
+	// Artefact is what it made live; zero when it failed, or may have.
+	Artefact provider.Artefact `json:"artefact,omitzero"`
 	// Before is what was live until then, whoever had brought it there.
 	Before provider.Artefact `json:"before,omitzero"`
 	Run    int64             `json:"run"`

@@ -257,10 +257,10 @@ func TestSettle(t *testing.T) {
 		{provider.Rollback, "v2", "v1", bot.OpSucceeded, "release release-bad"},
 		{provider.Rollback, "v1", "v1", bot.OpSucceeded, "release"},
 		{provider.Restart, "v1", "v1", bot.OpSucceeded, ""},
-		{provider.Deploy, "v1", "v2", bot.OpRolledBack, ""},
-		{provider.Rollback, "v2", "v1", bot.OpUnknown, ""},
-		{provider.Rollback, "v2", "v1", bot.OpPartlyDone, ""},
-		{provider.Deploy, "v1", "v2", bot.OpCancelled, ""},
+		{provider.Deploy, "v1", "v2", bot.OpRolledBack, "release"},
+		{provider.Rollback, "v2", "v1", bot.OpUnknown, "release"},
+		{provider.Rollback, "v2", "v1", bot.OpPartlyDone, "release"},
+		{provider.Deploy, "v1", "v2", bot.OpCancelled, "release"},
 	} {
 		spec, err := bot.NewSpec("deploy@1", "x", prod, nil, provider.Deployment{Action: c.action, Target: prod, From: artefact(c.from), To: artefact(c.to)})
 		if err != nil {

@@ -146,22 +146,26 @@ func (w *Workflow) Timing(t bot.Target) bot.Timing {
 	return bot.DefaultTiming
 }
 
-// Settle implements bot.Settler: what went live is noted, and what a rollback
-// left is marked bad.
+// Settle implements bot.Settler: what went live is noted, what had been live
+// before in any case, and what a rollback left is marked bad.
 func (w *Workflow) Settle(r bot.Run, p bot.Progress, at time.Time) ([]bot.Document, error) {
 	d, err := body(r.Plan.Spec)
 	if err != nil {
 		return nil, err
 	}
-	if p.State != bot.OpSucceeded || d.Action == provider.Restart {
+	if d.Action == provider.Restart {
 		return nil, nil
 	}
-	live, err := LiveDocument(d.Target, Entry{Artefact: d.To, Before: d.From, Run: r.Number, Person: r.Call.Who.Person, Action: d.Action, At: at})
+	entry := Entry{Artefact: d.To, Before: d.From, Run: r.Number, Person: r.Call.Who.Person, Action: d.Action, At: at}
+	if p.State != bot.OpSucceeded {
+		entry.Artefact = provider.Artefact{}
+	}
+	live, err := LiveDocument(d.Target, entry)
 	if err != nil {
 		return nil, err
 	}
 	docs := []bot.Document{live}
-	if d.Action == provider.Rollback && d.From.ID != "" && d.From.ID != d.To.ID {
+	if p.State == bot.OpSucceeded && d.Action == provider.Rollback && d.From.ID != "" && d.From.ID != d.To.ID {
 		bad, err := BadDocument(d.Target, Mark{Artefact: d.From, Run: r.Number, Person: r.Call.Who.Person, Reason: r.Call.Reason, At: at})
 		if err != nil {
 			return nil, err

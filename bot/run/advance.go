@@ -108,7 +108,7 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		c.row.Owner, c.row.Lease = "", time.Time{}
 		switch {
 		case err != nil:
-			return e.callFailed(tx, c, err, failedCall{timing, interrupted, cancelling})
+			return e.callFailed(tx, c, err, failedCall{wf, timing, interrupted, cancelling})
 		case cancelling:
 			return e.cancelAsked(tx, c, handle)
 		}
@@ -206,17 +206,10 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 			r.Result += "; check: " + p.Check
 		}
 	}
-	var docs []bot.Document
-	if s, ok := wf.(bot.Settler); ok {
-		err := guarded(r.Plan.Spec.Kind+".settle", func() (err error) {
-			docs, err = s.Settle(*r, p, e.Clock.Now())
-			return err
-		})
-		if err != nil {
-			e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
-			state, kind = bot.Unknown, bot.UnknownKind
-			r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
-		}
+	docs, err := e.keeps(r, wf)
+	if err != nil {
+		state, kind = bot.Unknown, bot.UnknownKind
+		r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
 	}
 	if r.Replaced != 0 && state == bot.Cancelled {
 		r.Result = strings.TrimPrefix(fmt.Sprintf("%s; #%d takes its place", r.Result, r.Replaced), "; ")
@@ -224,8 +217,27 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	return e.settle(tx, c, state, bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}, docs)
 }
 
+// keeps gives the documents that the workflow keeps of a run that ends as
+// r.Progress says.
+func (e *Engine) keeps(r *bot.Run, wf bot.Workflow) (docs []bot.Document, err error) {
+	s, ok := wf.(bot.Settler)
+	if !ok {
+		return nil, nil
+	}
+	err = guarded(r.Plan.Spec.Kind+".settle", func() (err error) {
+		docs, err = s.Settle(*r, r.Progress, e.Clock.Now())
+		return err
+	})
+	if err != nil {
+		e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
+		return nil, err
+	}
+	return docs, nil
+}
+
 // failedCall is what is known of a call that brought an error.
 type failedCall struct {
+	wf          bot.Workflow
 	timing      bot.Timing
 	interrupted bool // an earlier one may or may not have happened
 	cancelling  bool // it asked to stop
@@ -243,7 +255,7 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedC
 		}
 		if now.Sub(r.Silent) >= e.Patience {
 			r.Result = fmt.Sprintf("what happened cannot be known: no answer for %s (%s); look at the provider itself for %s", e.Patience, bot.Sentence(callErr, r.Call.ID), r.Handle.Key)
-			return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, nil)
+			return e.gaveUp(tx, c, call.wf, kind)
 		}
 		r.Attempt++
 		wait := min(defaultNext<<min(r.Attempt-1, 6), maxBackoff)
@@ -279,7 +291,17 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedC
 		}
 	}
 	r.Result = fmt.Sprintf("what happened cannot be known: %s; look at the provider itself for %s", bot.Sentence(callErr, r.Call.ID), r.Handle.Key)
-	return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, nil)
+	return e.gaveUp(tx, c, call.wf, kind)
+}
+
+// gaveUp ends a run of which nobody can say what came of it.
+func (e *Engine) gaveUp(tx store.Tx, c *current, wf bot.Workflow, kind bot.Kind) error {
+	c.run.Progress.State = bot.OpUnknown
+	docs, err := e.keeps(&c.run, wf)
+	if err != nil {
+		docs = nil // it was logged, and unknown is what the run is already
+	}
+	return e.settle(tx, c, bot.Unknown, bot.Record{Kind: bot.UnknownKind, Error: kind}, docs)
 }
 
 // cancelAsked notes that the provider was asked to stop; what came of it shows

@@ -54,6 +54,7 @@ func TestFaults(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", fault, strings.Fields(line)[0]), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t, func(c bot.Clock) *providertest.Infrastructure { return providertest.NewHostile(c, fault) })
+				r.past(free, "v2")
 				h := r.host().start()
 				n := h.begin(dev, line)
 				got := h.reaches(n, bot.Succeeded, bot.RolledBack, bot.Unknown)

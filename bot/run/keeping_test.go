@@ -156,6 +156,9 @@ func TestCrowd(t *testing.T) {
 	r := newRig(t, nil)
 	h := r.host(func(c *run.Config) { c.Parallel = 4 }).start()
 	var all sync.WaitGroup
+	for _, name := range targets() {
+		r.past(name, "v2")
+	}
 	where := []string{"shop free", "pay free", "shop asks", "shop prod", "shop two", "shop ticket"}
 	for i := range 24 {
 		all.Go(func() {

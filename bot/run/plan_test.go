@@ -195,6 +195,7 @@ func TestNothingToDoYet(t *testing.T) {
 func TestQueuedAsksWhenItsTurnComes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
+	r.past(prod, "v2", "v4")
 	h := r.host().start()
 	first, release := holdSlot(h, "rollback shop prod v2")
 	second := h.begin(dev, "deploy shop v3 to prod")

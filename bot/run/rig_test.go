@@ -219,6 +219,13 @@ func newRigIn(t tb, dir string, far func(bot.Clock) *providertest.Infrastructure
 	return r
 }
 
+// past has versions been live at a target, one after the other, before v1 is.
+func (r *rig) past(where string, versions ...string) {
+	for _, v := range append(versions, "v1") {
+		r.far.SetLive(target(where), v)
+	}
+}
+
 // host is one process of the bot.
 type host struct {
 	*run.Engine

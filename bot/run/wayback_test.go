@@ -217,6 +217,7 @@ func TestQueuedBehindRollbackAsksAnew(t *testing.T) {
 func TestRollbackFirst(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
+	r.past(free, "v2")
 	h := r.host(func(c *run.Config) { c.Parallel = 1 }) // looks at one after the other
 	queued := h.begin(dev, "deploy shop v3 to free")
 	back := h.begin(dev, "rollback shop free v2")
@@ -232,6 +233,7 @@ func TestRollbackFirst(t *testing.T) {
 func TestCancelledRollbackTellsNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
+	r.past(free, "v2")
 	h, there, goOn := pause(r)
 	back := h.begin(sreTwo, "rollback shop free v2")
 	r.arrives("the last checks", there)

@@ -74,7 +74,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	switch {
 	case at.back != 0 && to.ID == at.from.ID:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, to.Version, t)}, nil
-	case !at.moving && to.ID == live.Artefact.ID && len(live.Mixed) == 0:
+	case !at.moving && !at.doubt && to.ID == live.Artefact.ID && len(live.Mixed) == 0 && live.Healthy >= live.Desired:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
 	}
 	spec, err := bot.NewSpec(Kind, "rollback", t, []bot.Resource{t.Resource()},
@@ -92,7 +92,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Undo:      fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment),
 		WayBack:   true,
 	}
-	if !at.moving || at.back != 0 {
+	if !at.moving && !at.doubt || at.back != 0 {
 		p.Preconditions = []bot.Fact{{Name: release.FactLive, Want: at.from.ID, Text: at.from.Version + " is live"}}
 	}
 	return p, nil
@@ -109,6 +109,7 @@ type start struct {
 	from   provider.Artefact
 	before provider.Artefact // what is still live while from is being brought
 	moving bool              // something is under way
+	doubt  bool              // the last change left who knows what behind
 	back   int64             // number of another rollback that is under way or next
 }
 
@@ -141,6 +142,9 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 			at = start{from: under.To, before: under.From, moving: true}
 		}
 	}
+	if !ours && live.Deploying == "" && !at.moving && at.back == 0 {
+		return d.doubted(ctx, t, at)
+	}
 	if !ours && live.Deploying != "" {
 		at.moving = true
 		if live.Deploying != live.Artefact.Version {
@@ -152,18 +156,47 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 	return at, nil
 }
 
+// doubted gives at, or where to start from when the last change of the target
+// ended in a way that does not say what is live: then what it was bringing is
+// what to get away from, although what was live before may look live.
+func (d planner) doubted(ctx context.Context, t bot.Target, at start) (start, error) {
+	runs, err := d.runs.Runs(ctx, bot.RunFilter{Target: t, Limit: release.Depth})
+	if err != nil {
+		return start{}, err
+	}
+	for _, r := range runs { // newest first
+		if r.Plan.Slot != release.Slot(t) || !r.Acted || !r.State.Settled() {
+			continue
+		}
+		var last provider.Deployment
+		if err := json.Unmarshal(r.Plan.Spec.Body, &last); err != nil {
+			return start{}, fmt.Errorf("decode run %d: %w", r.Number, err)
+		}
+		open := r.State == bot.Unknown || r.Progress.State == bot.OpPartlyDone
+		if open && last.Action == provider.Deploy && (at.from.ID == last.From.ID || at.from.ID == last.To.ID) {
+			return start{from: last.To, before: last.From, doubt: true}, nil
+		}
+		return at, nil
+	}
+	return at, nil
+}
+
 // destination gives the release to go to: the one named, or the newest that was
 // live and is not marked bad.
 func (d planner) destination(ctx context.Context, deployer provider.Deployer, t bot.Target, version string, at start, marks map[string]release.Mark) (provider.Artefact, error) {
-	if version != "" && version != previous {
-		return deployer.Resolve(ctx, version)
-	}
 	entries, err := d.ledger.History(ctx, t, release.Depth)
 	if err != nil {
 		return provider.Artefact{}, err
 	}
 	if at.before.ID != "" { // it is still live, so it comes first
 		entries = append([]release.Entry{{Artefact: at.before}}, entries...)
+	}
+	if version != "" && version != previous {
+		to, err := deployer.Resolve(ctx, version)
+		if err != nil {
+			return provider.Artefact{}, err
+		}
+		return to, d.wasLive(ctx, deployer, t, to, at, entries)
 	}
 	if to, found := release.Previous(entries, marks, at.from.ID); found {
 		return to, nil
@@ -183,4 +216,27 @@ func (d planner) destination(ctx context.Context, deployer provider.Deployer, t 
 		return newest.Artefact, nil
 	}
 	return provider.Artefact{}, bot.Errorf(bot.NotFound, "no earlier good release of %s is on record; name one: rollback %s %s VERSION", t, t.Service, t.Environment)
+}
+
+// wasLive refuses a release that is not on record as having been live at t:
+// bringing a new one there is a deployment and follows the rules of those.
+func (d planner) wasLive(ctx context.Context, deployer provider.Deployer, t bot.Target, to provider.Artefact, at start, entries []release.Entry) error {
+	if to.ID == at.from.ID || to.ID == at.before.ID {
+		return nil
+	}
+	for _, e := range entries {
+		if to.ID == e.Artefact.ID || to.ID == e.Before.ID {
+			return nil
+		}
+	}
+	known, err := deployer.Releases(ctx, release.Depth)
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		if k.ID == to.ID && !k.LiveAt.IsZero() {
+			return nil
+		}
+	}
+	return bot.Errorf(bot.Conflict, "%s is not on record as having been live in %s, so going there is a deployment: deploy %s %s %s", to.Version, t, t.Service, to.Version, t.Environment)
 }

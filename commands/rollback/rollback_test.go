@@ -59,6 +59,11 @@ func TestWhereItGoes(t *testing.T) {
 		return bot.Run{Number: number, State: state, Call: bot.Call{ID: "its own"},
 			Plan: bot.Plan{Spec: s, Slot: release.Slot(prod), WayBack: action == provider.Rollback}}
 	}
+	ended := func(n int64, s bot.RunState, from, to string) bot.Run {
+		r := running(n, s, provider.Deploy, from, to)
+		r.Acted = true
+		return r
+	}
 	for _, c := range []struct {
 		name      string
 		live      []string // set live one after another, with v1 before
@@ -79,9 +84,10 @@ func TestWhereItGoes(t *testing.T) {
 		{name: "the platform's memory", live: []string{"v2", "v3"}, want: "v2", from: "v3", checked: true},
 		{name: "the platform's memory past the bad one", live: []string{"v2", "v3"}, bad: "v2", want: "v1", from: "v3", checked: true},
 		{name: "nothing to go to", fails: "no earlier good release of shop/prod is on record"},
-		{name: "named", live: []string{"v3"}, version: "v2", want: "v2", from: "v3", checked: true},
+		{name: "named", live: []string{"v2", "v3"}, version: "v2", want: "v2", from: "v3", checked: true},
 		{name: "previous by name", live: []string{"v3"}, ledger: "v1 v2 v3", version: "previous", want: "v2", from: "v3", checked: true},
-		{name: "named and bad", live: []string{"v3"}, version: "v2", bad: "v2", want: "v2", from: "v3", checked: true, obstacles: 1},
+		{name: "named and never live there", live: []string{"v3"}, version: "v2", fails: "v2 is not on record as having been live in shop/prod, so going there is a deployment: deploy shop v2 prod"},
+		{name: "named and bad", live: []string{"v2", "v3"}, version: "v2", bad: "v2", want: "v2", from: "v3", checked: true, obstacles: 1},
 		{name: "named and unknown", version: "v9", fails: `there is no release "v9"`},
 		{name: "named and live", version: "v1", noop: "v1 is live in shop/prod already"},
 		{name: "our deployment is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3"},
@@ -94,6 +100,10 @@ func TestWhereItGoes(t *testing.T) {
 		{name: "a rollback is next", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", open: open{running(8, bot.Queued, provider.Rollback, "v3", "v2"), running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, noop: "#8 is going back to v2 in shop/prod already"},
 		{name: "a rollback is under way to the one named", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v2", noop: "#7 is going back to v2 in shop/prod already"},
 		{name: "a rollback is under way to another", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v1", want: "v1", from: "v2", checked: true},
+		{name: "our deployment ended who knows how", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v3"},
+		{name: "named after our deployment ended who knows how", live: []string{"v2"}, open: open{ended(7, bot.Unknown, "v2", "v3")}, version: "v2", want: "v2", from: "v3"},
+		{name: "our deployment failed and left nothing", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v1", from: "v2", checked: true},
+		{name: "somebody went on after what ended who knows how", live: []string{"v1"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v1", checked: true},
 		{name: "a rollback is being cancelled", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Cancelling, provider.Rollback, "v3", "v2")}, want: "v2", from: "v3", checked: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
