@@ -24,6 +24,9 @@ type Message struct {
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
 	Received time.Time `json:"received"`
+	// Seal marks the stored message as written by the bot; adapters leave it
+	// empty.
+	Seal string `json:"seal,omitempty"`
 }
 
 // Receipt is what an adapter needs for its acknowledgement, known from memory

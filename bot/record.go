@@ -12,7 +12,8 @@ type RecordKind string
 const (
 	Requested      RecordKind = "requested"
 	DeniedRecord   RecordKind = "denied"
-	Approved       RecordKind = "approved"
+	ConfirmedKind  RecordKind = "confirmed" // by the asker
+	Approved       RecordKind = "approved"  // by another person
 	Started        RecordKind = "started"
 	Step           RecordKind = "step"
 	SucceededKind  RecordKind = "succeeded"

@@ -164,8 +164,13 @@ func (a *App) Run(ctx context.Context) error {
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }
 	deliverer.Gap = mirror.Gap
+	key, err := audit.OpenKey(c.Audit.Key)
+	if err != nil {
+		return err
+	}
+	seal := store.NewSeal(key.Secret())
 	engine := run.New(run.Config{
-		Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Store: s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
 		Posted:    posted, Reach: reach,
@@ -182,14 +187,10 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Engine: engine,
+	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Engine: engine, Seal: seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
 	a.guide.Router = r
 	if err := a.recordStart(ctx, s, log); err != nil {
-		return err
-	}
-	key, err := audit.OpenKey(c.Audit.Key)
-	if err != nil {
 		return err
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,

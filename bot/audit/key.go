@@ -26,6 +26,9 @@ type Key struct {
 // Public gives the key that verifies what Key signed.
 func (k Key) Public() ed25519.PublicKey { return k.private.Public().(ed25519.PublicKey) }
 
+// Secret gives bytes that only a holder of Key knows, to derive other keys from.
+func (k Key) Secret() []byte { return k.private.Seed() }
+
 // KeyID gives the short name of a public key that checkpoints carry: 16
 // hexadecimal digits.
 func KeyID(public ed25519.PublicKey) string {

@@ -174,7 +174,7 @@ func TestMirrorPosts(t *testing.T) {
 			[]string{"#3 dev-one: rollback shop/prod — running", "03:00:00 #3 dev-one overrode: v3 is marked bad (reason: nothing else works)", "#3 dev-one overrode: v3 is marked bad"}},
 		{"answered no", with(run, bot.DeniedRecord, map[string]string{"answer": "deny", "state": "cancelled"}, map[string]string{"reason": "not today"}),
 			[]string{"#3 dev-one: rollback shop/prod — cancelled", "03:00:00 #3 denied by dev-one: not today"}},
-		{"confirmed", with(run, bot.Approved, map[string]string{"answer": "confirm"}, nil), []string{"#3 dev-one: rollback shop/prod — waiting", "03:00:00 #3 confirmed by dev-one"}},
+		{"confirmed", with(run, bot.ConfirmedKind, map[string]string{"answer": "confirm"}, nil), []string{"#3 dev-one: rollback shop/prod — waiting", "03:00:00 #3 confirmed by dev-one"}},
 		{"unknown", with(run, bot.UnknownKind, map[string]string{"state": "unknown"}, map[string]string{"result": "no answer for 10m"}),
 			[]string{"#3 dev-one: rollback shop/prod — unknown", "03:00:00 #3 UNKNOWN: a person must look: no answer for 10m"}},
 		{"cancelled", with(run, bot.CancelledKind, map[string]string{"answer": "cancel", "state": "cancelled"}, nil), []string{"#3 ", "03:00:00 #3 cancelled by dev-one"}},

@@ -24,7 +24,7 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 			switch s.Kind {
 			case bot.Requested:
 				list = &asked
-			case bot.Approved:
+			case bot.Approved, bot.ConfirmedKind:
 				list = &yes
 			case bot.OverriddenKind:
 				list = &over
@@ -65,7 +65,7 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	add("reason", value(head, "reason"))
 	var by []string
 	for _, r := range yes {
-		if r.Detail["answer"] == string(bot.AnswerConfirm) {
+		if r.Kind == bot.ConfirmedKind {
 			add("confirmed by", Actor(r))
 		} else {
 			by = append(by, Actor(r))
@@ -90,7 +90,7 @@ func stateOf(r bot.Record) bot.RunState {
 		return s
 	}
 	switch r.Kind {
-	case bot.Requested, bot.Approved:
+	case bot.Requested, bot.Approved, bot.ConfirmedKind:
 		return bot.Waiting
 	case bot.SucceededKind:
 		return bot.Succeeded

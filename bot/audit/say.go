@@ -44,10 +44,9 @@ func sayRun(r bot.Record) string {
 			s += fmt.Sprintf(" (reason: %s)", reason)
 		}
 		return s
+	case bot.ConfirmedKind:
+		return joined("confirmed by "+Actor(r), reason)
 	case bot.Approved:
-		if r.Detail["answer"] == string(bot.AnswerConfirm) {
-			return joined("confirmed by "+Actor(r), reason)
-		}
 		return joined("approved by "+Actor(r), reason)
 	case bot.DeniedRecord:
 		if r.Error == "" {

@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"quarterdeck/adapters/sqlite"
 	"quarterdeck/bot"
 	"quarterdeck/bot/bottest"
+	"quarterdeck/bot/store"
 )
 
 func TestConversations(t *testing.T) {
@@ -86,11 +89,54 @@ func TestRateLimit(t *testing.T) {
 	w.gets(t, w.SRE, "status", bot.OutcomeOK)
 	w.far.SetLive(bot.Target{Service: "shop", Environment: "prod"}, "v2")
 	w.gets(t, w.Dev, "rollback shop prod v1", bot.OutcomeOK)
+	w.gets(t, w.Dev, "rollback shop prod v2 --dry-run", bot.OutcomeDenied) // to look is no way back
 	if n := w.records(t, `person = 'dev' AND kind = 'denied'`); n != 1 {
 		t.Errorf("%d denials on record, want 1", n)
 	}
 	if got := effects(w.far); !slices.Equal(got, []string{"shop/prod v1"}) {
 		t.Errorf("effects are %q, want the rollback", got)
+	}
+}
+
+// TestForgedMessage writes a message of the sre's into the inbox, past the bot:
+// it is refused and recorded, and runs nothing.
+func TestForgedMessage(t *testing.T) {
+	t.Parallel()
+	talk, now := friendly()
+	w := start(t, talk, now, "")
+	m := bot.Message{ID: "x:forged", Account: "x:sre", Standing: bot.Member, Channel: "x:main", Text: "deploy shop v2 staging", Received: w.clock.Now()}
+	if err := w.store(t).Update(t.Context(), func(tx store.Tx) error { _, err := tx.Receive(m); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if p := w.answer(t, m.ID, bot.OutcomeDenied); !strings.Contains(p.Card.Title, "was not written by this bot") {
+		t.Errorf("answered %q", p.Card.Title)
+	}
+	if got := effects(w.far); len(got) != 0 {
+		t.Errorf("effects are %q", got)
+	}
+	if n := w.records(t, `kind = 'denied' AND CAST(body AS TEXT) LIKE '%"rule":"forged"%'`); n != 1 {
+		t.Errorf("%d denials on record, want 1", n)
+	}
+}
+
+// TestHugeMessages sends lines of many times what is read: each is refused, and
+// none is kept.
+func TestHugeMessages(t *testing.T) {
+	t.Parallel()
+	talk, now := friendly()
+	w := start(t, talk, now, "")
+	for i := range 20 {
+		m := bot.Message{ID: fmt.Sprint("x:huge", i), Account: "x:dev", Standing: bot.Member, Channel: "x:main", Text: "status " + strings.Repeat("é", 500_000), Received: w.clock.Now()}
+		if _, err := w.chat.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		w.answer(t, m.ID, bot.OutcomeInvalid)
+	}
+	var kept, text int
+	w.read(t, `SELECT coalesce(sum(length(message)), 0) FROM inbox`, &kept)
+	w.read(t, `SELECT max(length(text)) FROM records`, &text)
+	if kept != 0 || text > 20_000 {
+		t.Errorf("%d bytes are kept in the inbox, %d in a record", kept, text)
 	}
 }
 
@@ -119,19 +165,39 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	}
 }
 
-// records counts records in the bot's database.
-func (w *world) records(t *testing.T, where string) int {
+// read asks the bot's database one thing.
+func (w *world) read(t *testing.T, query string, into any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "q.db")+"?mode=ro&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var n int
-	if err := db.QueryRow(`SELECT count(*) FROM records WHERE ` + where).Scan(&n); err != nil {
+	if err := db.QueryRow(query).Scan(into); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// records counts records in the bot's database.
+func (w *world) records(t *testing.T, where string) (n int) {
+	t.Helper()
+	w.read(t, `SELECT count(*) FROM records WHERE `+where, &n)
 	return n
+}
+
+// store opens the bot's database beside it, as somebody else would.
+func (w *world) store(t *testing.T) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(w.dir, "q.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 // token finds the button of a card that types a verb.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,11 +29,13 @@ type Config struct {
 	Directory bot.Directory
 	Grammar   *grammar.Grammar
 	Engine    *run.Engine
-	Clock     bot.Clock
-	IDs       bot.IDs
-	Logger    *slog.Logger
-	Posted    func()             // called after a reply was enqueued
-	Reach     func(point string) // see run.Config
+	// Seal marks stored messages; one that it does not know runs nothing.
+	Seal   store.Seal
+	Clock  bot.Clock
+	IDs    bot.IDs
+	Logger *slog.Logger
+	Posted func()             // called after a reply was enqueued
+	Reach  func(point string) // see run.Config
 
 	Rate        int           // commands a minute and person; default 60
 	Stale       time.Duration // how old a message may be when it is acted on; default 2 minutes
@@ -84,6 +87,13 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if m.Received.IsZero() {
 		m.Received = r.Clock.Now()
 	}
+	if len(m.Text) > maxStored {
+		// The grammar refuses it; what is kept is enough for that.
+		m.Text = strings.ToValidUTF8(m.Text[:maxStored], "")
+	}
+	if err := r.seal(&m); err != nil {
+		return bot.Receipt{}, err
+	}
 	var fresh bool
 	err := r.Store.Update(ctx, func(tx store.Tx) (err error) {
 		fresh, err = tx.Receive(m)
@@ -101,6 +111,32 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	default: // the sweep finds it
 	}
 	return bot.Receipt{Private: r.private(ctx, m)}, nil
+}
+
+// maxStored bounds the text of a stored message, in bytes. It is more than the
+// grammar takes, and little enough that a flood does not fill the disk.
+const maxStored = grammar.MaxLine + 64
+
+// seal marks m with what it says.
+func (r *Router) seal(m *bot.Message) error {
+	m.Seal = ""
+	body, err := json.Marshal(m)
+	if err != nil {
+		return &bot.Error{Op: "router.receive", Kind: bot.Invalid, Say: "the message cannot be stored", Err: err}
+	}
+	m.Seal = r.Seal.Mark("message", body)
+	return nil
+}
+
+// genuine checks the mark of a message that was read from the inbox.
+func (r *Router) genuine(m bot.Message) error {
+	mark := m.Seal
+	m.Seal = ""
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return r.Seal.Check("message", body, mark)
 }
 
 // sweepEvery is how often the inbox is looked through for messages that were
@@ -170,7 +206,7 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 	select {
 	case r.slots <- struct{}{}:
 	default:
-		if !r.urgent(m) {
+		if !r.isUrgent(m) {
 			r.mu.Unlock()
 			return
 		}
@@ -191,10 +227,14 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 	})
 }
 
-func (r *Router) urgent(m bot.Message) bool {
+func (r *Router) isUrgent(m bot.Message) bool {
 	p, err := r.Grammar.Parse(m.Text)
-	return err == nil && p.Command.Urgent
+	return err == nil && urgent(p)
 }
+
+// urgent reports whether nothing may hold the line back: a way back that is to
+// be gone, not only looked at.
+func urgent(p grammar.Parsed) bool { return p.Command.Urgent && !p.DryRun }
 
 // private says whether the answer to m is for the asker alone, from memory.
 func (r *Router) private(ctx context.Context, m bot.Message) bool {
@@ -243,6 +283,10 @@ func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (er
 func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
 		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+	if err := r.genuine(m); err != nil {
+		r.Logger.Error("a stored message was forged", "message", m.ID, "err", err)
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
+	}
 	if age := c.At.Sub(m.Received); age >= r.Stale {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: it was received %s ago; please repeat it if it is still wanted", age.Round(time.Second)))
 	}
@@ -266,7 +310,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	}
 	visible := r.Visible(who)
 	p, err := r.Grammar.ParseFor(m.Text, visible)
-	if err == nil && !p.Command.Urgent || err != nil {
+	if err != nil || !urgent(p) {
 		if !r.limits.allow(who.Person) {
 			return r.tooMany(ctx, c, who.Person)
 		}

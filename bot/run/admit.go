@@ -44,11 +44,12 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		held = false
 		r, now := &c.run, e.Clock.Now()
+		e.outlived(r, now)
 		ahead, err := e.ahead(tx, c)
 		if err != nil {
 			return err
 		}
-		if ahead != nil && r.Plan.WayBack && !ahead.run.Plan.WayBack {
+		if ahead != nil && supersedes(r, &ahead.run) {
 			gone, err := e.preempt(tx, r, ahead)
 			if err != nil {
 				return err
@@ -59,7 +60,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		}
 		if ahead != nil {
 			behind := fmt.Sprintf("behind #%d", ahead.run.Number)
-			if r.Plan.WayBack && !ahead.run.Plan.WayBack {
+			if supersedes(r, &ahead.run) {
 				behind = fmt.Sprintf("#%d is being stopped first", ahead.run.Number)
 			}
 			r.WakeAt = now.Add(queueRecheck)
@@ -79,6 +80,42 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 	return held, err
 }
 
+// supersedes reports whether a way back takes the place of the run that is
+// ahead of it: of whatever is no way back, and of an older way back that goes
+// elsewhere, because who typed last knows most.
+func supersedes(r, ahead *bot.Run) bool {
+	if !r.Plan.WayBack || !ahead.Plan.WayBack {
+		return r.Plan.WayBack
+	}
+	return ahead.Number < r.Number && ahead.Digest != r.Digest && !r.Replan
+}
+
+// longAgo is how late a queued run may be looked at and still be what was
+// meant: nothing is executed late after the bot was away.
+const longAgo = 2 * time.Minute
+
+// outlived has a queued run planned and confirmed anew when nobody looked at it
+// for long, or when what people said to it is older than what they are given
+// to say it.
+func (e *Engine) outlived(r *bot.Run, now time.Time) {
+	if r.Replan && r.Anew != "" {
+		return
+	}
+	if late := now.Sub(r.WakeAt); late >= longAgo {
+		r.Replan, r.Anew = true, fmt.Sprintf("the bot was away for %s", late.Round(time.Second))
+		return
+	}
+	said := r.Confirmed
+	for _, a := range r.Approvals {
+		if a.Digest == r.Digest && a.At.After(said) {
+			said = a.At
+		}
+	}
+	if !said.IsZero() && now.Sub(said) >= e.ApprovalExpires {
+		r.Replan, r.Anew = true, fmt.Sprintf("it was agreed to %s ago", now.Sub(said).Round(time.Second))
+	}
+}
+
 // ahead gives the run that c has to wait for: the one that holds its slot, or
 // one that waits for the same slot with a better claim. Ways back come first,
 // then lower numbers.
@@ -91,7 +128,7 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 		return nil, err
 	}
 	if found && holder.Number != c.run.Number {
-		return decode(holder)
+		return e.another(holder)
 	}
 	rows, err := tx.Runs(bot.RunFilter{Target: c.run.Ask.Target, State: bot.Queued, Limit: maxQueue})
 	if err != nil {
@@ -101,7 +138,7 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 		if row.Number == c.run.Number || row.Slot != c.run.Plan.Slot {
 			continue
 		}
-		other, err := decode(row)
+		other, err := e.another(row)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +148,7 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 			}
 			continue
 		}
-		if other.run.Number < c.run.Number {
+		if other.run.Number < c.run.Number || supersedes(&other.run, &c.run) {
 			return other, nil
 		}
 	}
@@ -223,7 +260,7 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 	}
 	known := r.Plan.Obstacles
 	plan.Slot = r.Plan.Slot // it is the one held
-	r.Plan, r.Digest = plan, plan.Spec.Digest()
+	r.Plan, r.Digest, c.planned = plan, plan.Spec.Digest(), true
 	r.Replan, r.Anew, r.Confirmed, r.Approvals = false, "", time.Time{}, nil
 	if err := e.decide(r, asker); err != nil {
 		return e.refuse(ctx, c, err)
@@ -281,6 +318,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow) error 
 	}
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
+		if err := e.evidence(tx, c); err != nil {
+			return err
+		}
 		r.State, r.Handle, r.Started, r.WakeAt = bot.Running, handle, e.Clock.Now(), e.Clock.Now()
 		r.Step, r.Attempt, r.InCall, r.Acted = 0, 0, false, false
 		r.Progress, r.Result = bot.Progress{State: bot.OpPending}, ""

@@ -28,7 +28,7 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 		if !found {
 			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
 		}
-		c, err := decode(row)
+		c, err := e.decode(row)
 		if err != nil {
 			return err
 		}

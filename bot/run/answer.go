@@ -40,6 +40,8 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 			rec.Text["reason"] = c.Reason
 		}
 		switch {
+		case a == bot.AnswerConfirm:
+			rec.Kind = bot.ConfirmedKind
 		case a == bot.AnswerDeny:
 			rec.Kind = bot.DeniedRecord
 			r.Result = "denied by " + c.Who.Name()

@@ -46,9 +46,11 @@ type Config struct {
 	Commands func(name string) (bot.Command, bool)
 	// Workflows by kind, over all commands; called only after New.
 	Workflows func(kind string) (bot.Workflow, bool)
-	Clock     bot.Clock
-	IDs       bot.IDs
-	Logger    *slog.Logger
+	// Seal marks stored runs; one that it does not know is not worked on.
+	Seal   store.Seal
+	Clock  bot.Clock
+	IDs    bot.IDs
+	Logger *slog.Logger
 	// Posted is called after cards were enqueued, to hurry their delivery.
 	Posted func()
 	// Reach, when set, is told the name of each point of the road as it is
@@ -186,7 +188,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
-	c, err := decode(row)
+	c, err := e.decode(row)
 	if err == nil {
 		switch c.run.State {
 		case bot.Waiting:
@@ -198,12 +200,43 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		}
 	}
 	switch {
+	case errors.Is(err, store.ErrForged) && c != nil:
+		e.disown(ctx, c, err)
 	case err == nil || ctx.Err() != nil || errors.Is(err, errStale):
 		// A stale write means that somebody else moved the run on: their view wins.
 	default:
 		e.Logger.Error("work on run", "run", row.Number, "err", err)
 		e.snooze(ctx, row.Number, 2*time.Second)
 	}
+}
+
+// disown ends a run that somebody else wrote into the store. What it did, if
+// it began, nobody can say.
+func (e *Engine) disown(ctx context.Context, c *current, why error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	e.Logger.Error("a stored run was forged", "run", c.row.Number, "err", why)
+	number := c.row.Number
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		row, found, err := tx.Run(number)
+		if err != nil || !found || row.State.Settled() {
+			return err
+		}
+		forged := &current{run: c.run, row: row}
+		r := &forged.run
+		r.Number, r.Tokens = number, nil
+		r.Result = bot.Sentence(why, r.Call.ID)
+		state, kind := bot.Failed, bot.FailedKind
+		if r.Acted || r.State == bot.Running || r.State == bot.Cancelling {
+			state, kind = bot.Unknown, bot.UnknownKind
+		}
+		return e.settle(tx, forged, state, bot.Record{Kind: kind, Error: bot.Conflict, Detail: map[string]string{"forged": "true"}}, nil)
+	})
+	if err != nil {
+		e.Logger.Error("end a forged run", "run", number, "err", err)
+		return
+	}
+	e.Posted()
 }
 
 // snooze puts a run that could not be worked on off for a while, so that it
@@ -250,15 +283,38 @@ type current struct {
 	row store.RunRow
 	// passed are obstacles that an override passed and no record tells of yet.
 	passed []bot.Obstacle
+	// planned says that the plan was made just now, and not read from the store.
+	planned bool
 }
 
-func decode(row store.RunRow) (*current, error) {
+// decode reads a stored run. One that somebody else wrote gives an Error that
+// wraps store.ErrForged, beside what it claims to be.
+func (e *Engine) decode(row store.RunRow) (*current, error) {
 	c := &current{row: row}
-	if err := json.Unmarshal(row.Body, &c.run); err != nil {
+	body, forged := e.Seal.Unwrap(sealName(row.Number), row.Body)
+	if body == nil {
+		return nil, forged
+	}
+	if err := json.Unmarshal(body, &c.run); err != nil {
 		return nil, fmt.Errorf("decode run %d: %w", row.Number, err)
+	}
+	if forged == nil && c.run.Number != row.Number {
+		forged = fmt.Errorf("run %d is stored as %d: %w", c.run.Number, row.Number, store.ErrForged)
+	}
+	return c, forged
+}
+
+// another is decode for a run that is not the one being worked on: that it is
+// forged must not be taken for a fault of that one.
+func (e *Engine) another(row store.RunRow) (*current, error) {
+	c, err := e.decode(row)
+	if err != nil {
+		return nil, fmt.Errorf("look at run %d: %s", row.Number, err)
 	}
 	return c, nil
 }
+
+func sealName(number int64) string { return fmt.Sprintf("run #%d", number) }
 
 // errStale says that a run was moved on by somebody else meanwhile.
 var errStale = errors.New("the run was moved on meanwhile")
@@ -277,7 +333,9 @@ func (e *Engine) put(tx store.Tx, c *current) error {
 	if err != nil {
 		return fmt.Errorf("encode run %d: %w", r.Number, err)
 	}
-	row.Body = body
+	if row.Body, err = e.Seal.Wrap(sealName(r.Number), body); err != nil {
+		return fmt.Errorf("seal run %d: %w", r.Number, err)
+	}
 	rev, err := tx.PutRun(row)
 	if err != nil {
 		return err
@@ -300,13 +358,13 @@ func (e *Engine) update(ctx context.Context, c *current, f func(tx store.Tx, c *
 		if !found || row.Rev != c.row.Rev {
 			return errStale
 		}
-		copied, err := decode(row)
+		copied, err := e.decode(row)
 		if err != nil {
 			return err
 		}
 		// The caller's changes made outside a transaction are in c.
 		// What f adds to must not be shared: f may be run again.
-		copied.run, copied.row, copied.passed = c.run, row, c.passed
+		copied.run, copied.row, copied.passed, copied.planned = c.run, row, c.passed, c.planned
 		copied.run.Tokens = maps.Clone(c.run.Tokens)
 		copied.run.Plan.Warnings = slices.Clip(c.run.Plan.Warnings)
 		copied.row.Holds, copied.row.Owner, copied.row.Lease = c.row.Holds, c.row.Owner, c.row.Lease
@@ -378,7 +436,7 @@ func (e *Engine) load(ctx context.Context, number int64) (c *current, err error)
 		if !found {
 			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
 		}
-		c, err = decode(row)
+		c, err = e.decode(row)
 		return err
 	})
 	return c, err
@@ -393,7 +451,11 @@ func (e *Engine) Runs(ctx context.Context, f bot.RunFilter) (runs []bot.Run, err
 		}
 		runs = make([]bot.Run, 0, len(rows))
 		for _, row := range rows {
-			c, err := decode(row)
+			c, err := e.decode(row)
+			if errors.Is(err, store.ErrForged) {
+				e.Logger.Error("a stored run was forged", "run", row.Number, "err", err)
+				continue // work ends it, and says so
+			}
 			if err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ func TestConfirm(t *testing.T) {
 	h.mustSay(dev+"-phone", "confirm") // the person counts, not the account
 	h.reaches(n, bot.Succeeded)
 	h.refused(bot.Conflict, "is over", dev, fmt.Sprint("confirm ", n))
-	if r.has(n, bot.Approved) != 1 {
+	if r.has(n, bot.ConfirmedKind) != 1 {
 		t.Error("the confirmation is not on record")
 	}
 }
@@ -149,7 +149,7 @@ func TestSameMessageTwice(t *testing.T) {
 		t.Fatalf("a second confirmation: %v", err)
 	}
 	h.reaches(n, bot.Succeeded)
-	if r.has(n, bot.Approved) != 1 {
+	if r.has(n, bot.ConfirmedKind) != 1 {
 		t.Error("one confirmation is on record more than once")
 	}
 }

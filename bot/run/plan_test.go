@@ -199,12 +199,10 @@ func TestQueuedAsksWhenItsTurnComes(t *testing.T) {
 	h := r.host().start()
 	first, release := holdSlot(h, "rollback shop prod v2")
 	second := h.begin(dev, "deploy shop v3 to prod")
-	third := h.begin(sreTwo, "rollback shop prod v4")
 	h.reaches(second, bot.Queued)
 	release()
 	h.reaches(first, bot.Succeeded)
 	h.reaches(second, bot.Waiting)
-	h.reaches(third, bot.Waiting) // #1 went back; whether v4 is still meant is asked
 }
 
 // A queue of many is served to the end, each with its own plan.

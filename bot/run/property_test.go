@@ -197,10 +197,10 @@ func (h *host) agreed(x bot.Run) {
 	confirmed := false
 	for _, rec := range h.rig.records(x.Number) {
 		switch {
-		case rec.Kind != bot.Approved || rec.Spec != x.Digest:
-		case rec.Detail["answer"] == "confirm":
+		case rec.Spec != x.Digest:
+		case rec.Kind == bot.ConfirmedKind:
 			confirmed = confirmed || rec.Person == x.Call.Who.Person
-		default:
+		case rec.Kind == bot.Approved:
 			approvers[rec.Person] = true
 		}
 	}

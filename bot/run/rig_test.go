@@ -61,6 +61,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// seal marks what the hosts of a test store.
+var seal = store.NewSeal([]byte("the test's own key"))
+
 // patience bounds every wait for something that must happen.
 const patience = time.Minute
 
@@ -317,7 +320,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	catalog := provider.NewCatalog([]string{"free", "asks", "two", "ticket", "prod"}, bindings)
 	h.ledger = release.NewLedger(r.store)
 	h.posts = &outbox.Deliverer{Store: r.store, Clock: r.clock, Logger: quiet, Chats: func(string) (bot.Chat, bool) { return h.chat, true }}
-	c := run.Config{Store: r.store, Recorder: h.log, Policy: r.policy, Directory: r.people, Clock: r.clock, IDs: r.ids, Logger: quiet, Posted: h.posts.Wake,
+	c := run.Config{Store: r.store, Recorder: h.log, Seal: seal, Policy: r.policy, Directory: r.people, Clock: r.clock, IDs: r.ids, Logger: quiet, Posted: h.posts.Wake,
 		Commands: func(name string) (bot.Command, bool) { cmd, ok := h.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) {
 			for _, cmd := range h.commands {

@@ -121,12 +121,12 @@ func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
 		if row.Number == r.Number || row.Slot != r.Plan.Slot || row.Holds {
 			continue // the one that holds the slot is at work, and not waiting
 		}
-		other, err := decode(row)
+		other, err := e.another(row)
 		if err != nil {
 			return err
 		}
 		other.run.WakeAt = e.Clock.Now()
-		if r.Plan.WayBack && r.Acted && r.State.Settled() {
+		if r.Plan.WayBack && r.Acted && r.State.Settled() && r.Replaced != other.run.Number {
 			// Somebody went back while this waited: it must not undo that by
 			// itself, nor go back once more.
 			other.run.Replan, other.run.Anew = true, fmt.Sprintf("#%d went back to an earlier release meanwhile", r.Number)

@@ -81,7 +81,7 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 		}
 		r.Number = number
 		r.Digest = r.Plan.Spec.Digest()
-		if err := newest(tx, &r); err != nil {
+		if err := e.newest(tx, &r); err != nil {
 			return err
 		}
 		retyped, err := e.retyped(tx, &r)
@@ -162,7 +162,7 @@ func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle)
 // newest refuses a line that came from the button of a run which is not the
 // last one that changed what r is about: "Roll back" on an old card is not
 // meant for what is live now.
-func newest(tx store.Tx, r *bot.Run) error {
+func (e *Engine) newest(tx store.Tx, r *bot.Run) error {
 	if r.Call.Bound == "" {
 		return nil
 	}
@@ -175,7 +175,7 @@ func newest(tx store.Tx, r *bot.Run) error {
 		if row.Slot != r.Plan.Slot {
 			continue
 		}
-		c, err := decode(row)
+		c, err := e.another(row)
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
 		if row.Person != r.Call.Who.Person || r.Created.Sub(row.Created) >= retypeWindow {
 			continue
 		}
-		c, err := decode(row)
+		c, err := e.another(row)
 		if err != nil {
 			return 0, err
 		}

@@ -105,16 +105,18 @@ func TestTwoRollbacks(t *testing.T) {
 	r.await("the answer", func() bool {
 		return strings.Contains(h.chat.card(channel, "reply/chat-4").Title, "#3 is going back to v2 in shop/free already")
 	})
-	// One that names another release is asked about once the first is through.
+	// One that names another release does not wait for the first to be through:
+	// it stops it and takes its place.
 	named := h.begin(sreTwo, "rollback shop free v1")
-	release()
-	h.reaches(first, bot.Succeeded)
-	h.reaches(named, bot.Waiting)
-	if live := r.far.Live(target(free)); live != "v2" {
-		t.Errorf("%s is live", live)
+	got := h.reaches(first, bot.Cancelled)
+	if got.Replaced != named {
+		t.Errorf("#%d was replaced by #%d", first, got.Replaced)
 	}
-	h.mustSay(sreTwo, "confirm")
+	release()
 	h.reaches(named, bot.Succeeded)
+	if live, bad := r.far.Live(target(free)), h.bad(free); live != "v1" || len(bad) != 1 || bad[0] != "v3" {
+		t.Errorf("%s is live, bad are %v", live, bad)
+	}
 }
 
 // startAs starts a line whose plan is what replan makes of the command's own.

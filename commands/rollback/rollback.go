@@ -4,9 +4,11 @@
 package rollback
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -50,7 +52,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	live, err := deployer.Current(ctx)
+	live, blind, err := current(ctx, deployer)
 	if err != nil {
 		return bot.Plan{}, err
 	}
@@ -62,9 +64,14 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	if blind != "" {
+		if at, err = d.believed(ctx, t, at); err != nil {
+			return bot.Plan{}, err
+		}
+	}
 	if named := c.Args["version"]; at.back != 0 && (named == "" || named == previous) {
 		return bot.Plan{Summary: fmt.Sprintf("roll back %s in %s", t.Service, t.Environment),
-			Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, at.from.Version, t)}, nil
+			Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, at.going.Version, t)}, nil
 	}
 	to, err := d.destination(ctx, deployer, t, c.Args["version"], at, marks)
 	if err != nil {
@@ -72,7 +79,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	}
 	summary := fmt.Sprintf("roll back %s in %s to %s", t.Service, t.Environment, to.Version)
 	switch {
-	case at.back != 0 && to.ID == at.from.ID:
+	case at.back != 0 && to.ID == at.going.ID:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("#%d is going back to %s in %s already", at.back, to.Version, t)}, nil
 	case !at.moving && !at.doubt && to.ID == live.Artefact.ID && len(live.Mixed) == 0 && live.Healthy >= live.Desired:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
@@ -86,16 +93,65 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Spec:    spec,
 		Slot:    release.Slot(t),
 		Summary: summary,
-		Preview: []bot.Field{{Name: "now", Value: at.from.Label()}, {Name: "new", Value: to.Label()},
+		Preview: []bot.Field{{Name: "now", Value: cmp.Or(at.from.Label(), "not known")}, {Name: "new", Value: to.Label()},
 			{Name: "not undone", Value: "database migrations, secrets and other configuration"}},
 		Obstacles: release.Obstacles(t, to, nil, marks),
-		Undo:      fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment),
 		WayBack:   true,
 	}
-	if !at.moving && !at.doubt || at.back != 0 {
+	if at.from.Version != "" {
+		p.Undo = fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment)
+	}
+	if blind != "" {
+		p.Warnings = append(p.Warnings, "what is live could not be read, so nothing is checked against it: "+blind)
+	}
+	if !at.moving && !at.doubt {
 		p.Preconditions = []bot.Fact{{Name: release.FactLive, Want: at.from.ID, Text: at.from.Version + " is live"}}
 	}
 	return p, nil
+}
+
+// liveWithin bounds how long a rollback waits to hear what is live.
+const liveWithin = 3 * time.Second
+
+// current gives what is live. When that cannot be read, blind says why: a way
+// back is needed most when a platform does not answer.
+func current(ctx context.Context, deployer provider.Deployer) (live provider.Live, blind string, err error) {
+	read, cancel := context.WithTimeout(ctx, liveWithin)
+	defer cancel()
+	live, err = deployer.Current(read)
+	switch {
+	case err == nil:
+		return live, "", nil
+	case ctx.Err() != nil:
+		return provider.Live{}, "", err
+	}
+	return provider.Live{}, bot.Sentence(err, "the bot's log"), nil
+}
+
+// believed gives at, started from what our record says is live when nothing
+// else is known.
+func (d planner) believed(ctx context.Context, t bot.Target, at start) (start, error) {
+	at.doubt = true
+	if at.from.ID != "" {
+		return at, nil
+	}
+	entries, err := d.ledger.History(ctx, t, 1)
+	if err == nil && len(entries) > 0 {
+		at.from = entries[0].Artefact
+	}
+	return at, err
+}
+
+// recorded gives the release of our record that people call version.
+func recorded(entries []release.Entry, version string) (provider.Artefact, bool) {
+	for _, e := range entries {
+		for _, a := range []provider.Artefact{e.Artefact, e.Before} {
+			if a.ID != "" && a.Version == version {
+				return a, true
+			}
+		}
+	}
+	return provider.Artefact{}, false
 }
 
 // previous is the word for the release that was live before.
@@ -104,13 +160,13 @@ const previous = "previous"
 // start is where a rollback starts from.
 type start struct {
 	// from is the release to get away from: the one a deployment under way is
-	// bringing, or else what is live; behind another rollback, what that one
-	// goes back to.
+	// bringing, what a rollback under way is leaving, or else what is live.
 	from   provider.Artefact
 	before provider.Artefact // what is still live while from is being brought
 	moving bool              // something is under way
 	doubt  bool              // the last change left who knows what behind
-	back   int64             // number of another rollback that is under way or next
+	back   int64             // number of another rollback that is under way or next,
+	going  provider.Artefact // and where that one goes
 }
 
 // starting finds out where a rollback starts from. request is the one that is
@@ -133,7 +189,7 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 		ours = ours || acting
 		switch {
 		case r.Plan.WayBack && (r.State == bot.Running || r.State == bot.Queued):
-			return start{from: under.To, moving: true, back: r.Number}, nil
+			return start{from: under.From, moving: true, back: r.Number, going: under.To}, nil
 		case r.Plan.WayBack && acting: // being cancelled: what it wanted to leave stays
 			at = start{from: under.From}
 		case acting && under.Action == provider.Restart:
@@ -193,6 +249,9 @@ func (d planner) destination(ctx context.Context, deployer provider.Deployer, t 
 	}
 	if version != "" && version != previous {
 		to, err := deployer.Resolve(ctx, version)
+		if known, found := recorded(entries, version); found && err != nil && bot.KindOf(err) != bot.NotFound {
+			to, err = known, nil // the platform's list does not answer, and ours has it
+		}
 		if err != nil {
 			return provider.Artefact{}, err
 		}
@@ -221,7 +280,7 @@ func (d planner) destination(ctx context.Context, deployer provider.Deployer, t 
 // wasLive refuses a release that is not on record as having been live at t:
 // bringing a new one there is a deployment and follows the rules of those.
 func (d planner) wasLive(ctx context.Context, deployer provider.Deployer, t bot.Target, to provider.Artefact, at start, entries []release.Entry) error {
-	if to.ID == at.from.ID || to.ID == at.before.ID {
+	if to.ID == at.from.ID || to.ID == at.before.ID || to.ID == at.going.ID {
 		return nil
 	}
 	for _, e := range entries {

@@ -29,15 +29,38 @@ func (o open) Answer(context.Context, bot.Call, bot.Answer, int64) (bot.Reply, e
 }
 
 // elsewhere is a Deployer that says that somebody else is deploying.
+const hangs = "nothing: it hangs"
+
 type elsewhere struct {
 	provider.Deployer
 	deploying string
+	silent    bool // nothing can be read
+}
+
+func (e elsewhere) Resolve(ctx context.Context, version string) (provider.Artefact, error) {
+	if e.silent {
+		return provider.Artefact{}, bot.Errorf(bot.Unavailable, "the platform does not answer")
+	}
+	return e.Deployer.Resolve(ctx, version)
 }
 
 func (e elsewhere) Current(ctx context.Context) (provider.Live, error) {
+	if e.silent {
+		if e.deploying == hangs {
+			<-ctx.Done()
+		}
+		return provider.Live{}, bot.Errorf(bot.Timeout, "the platform does not answer")
+	}
 	live, err := e.Deployer.Current(ctx)
 	live.Deploying = e.deploying
 	return live, err
+}
+
+func (e elsewhere) Releases(ctx context.Context, limit int) ([]provider.Release, error) {
+	if e.silent {
+		return nil, bot.Errorf(bot.Unavailable, "the platform does not answer")
+	}
+	return e.Deployer.Releases(ctx, limit)
 }
 
 func TestWhereItGoes(t *testing.T) {
@@ -78,7 +101,13 @@ func TestWhereItGoes(t *testing.T) {
 		from      string
 		checked   bool // what is live is a precondition
 		obstacles int
+		silent    bool // the platform does not answer
 	}{
+		{name: "nothing answers", live: []string{"v3"}, ledger: "v1 v2 v3", silent: true, deploying: hangs, want: "v2", from: "v3"},
+		{name: "nothing answers, named", live: []string{"v3"}, ledger: "v1 v2 v3", version: "v1", silent: true, want: "v1", from: "v3"},
+		{name: "nothing answers while our deployment is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Deploy, "v2", "v3")}, silent: true, want: "v2", from: "v3"},
+		{name: "nothing answers, named and not on record", live: []string{"v2"}, ledger: "v1 v2", version: "v3", silent: true, fails: "the platform does not answer"},
+		{name: "nothing answers and nothing is on record", silent: true, fails: "the platform does not answer"},
 		{name: "our record", live: []string{"v3"}, ledger: "v1 v2 v3", want: "v2", from: "v3", checked: true},
 		{name: "past the bad one", live: []string{"v3"}, ledger: "v1 v2 v3", bad: "v2", want: "v1", from: "v3", checked: true},
 		{name: "the platform's memory", live: []string{"v2", "v3"}, want: "v2", from: "v3", checked: true},
@@ -99,7 +128,7 @@ func TestWhereItGoes(t *testing.T) {
 		{name: "a rollback is under way", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, noop: "#7 is going back to v2 in shop/prod already"},
 		{name: "a rollback is next", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", open: open{running(8, bot.Queued, provider.Rollback, "v3", "v2"), running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, noop: "#8 is going back to v2 in shop/prod already"},
 		{name: "a rollback is under way to the one named", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v2", noop: "#7 is going back to v2 in shop/prod already"},
-		{name: "a rollback is under way to another", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v1", want: "v1", from: "v2", checked: true},
+		{name: "a rollback is under way to another", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v1", want: "v1", from: "v3"},
 		{name: "our deployment ended who knows how", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v3"},
 		{name: "named after our deployment ended who knows how", live: []string{"v2"}, open: open{ended(7, bot.Unknown, "v2", "v3")}, version: "v2", want: "v2", from: "v3"},
 		{name: "our deployment failed and left nothing", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v1", from: "v2", checked: true},
@@ -141,7 +170,7 @@ func TestWhereItGoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			catalog := provider.NewCatalog(nil, map[bot.Target]provider.Bindings{prod: {Deploy: elsewhere{far.Deployer(prod), c.deploying}}})
+			catalog := provider.NewCatalog(nil, map[bot.Target]provider.Bindings{prod: {Deploy: elsewhere{far.Deployer(prod), c.deploying, c.silent}}})
 			cmd := rollback.New(catalog, release.NewLedger(s), c.open)
 			args := bot.Args{"service": "shop", "environment": "prod"}
 			if c.version != "" {
@@ -163,6 +192,9 @@ func TestWhereItGoes(t *testing.T) {
 			if !p.WayBack || p.Summary != "roll back shop in prod to "+c.want || p.Preview[0].Value != artefacts[c.from].Label() ||
 				(len(p.Preconditions) > 0) != c.checked || len(p.Obstacles) != c.obstacles {
 				t.Fatalf("plan %+v", p)
+			}
+			if told := strings.Contains(strings.Join(p.Warnings, " "), "could not be read"); told != c.silent {
+				t.Errorf("warnings %q", p.Warnings)
 			}
 			if c.checked && p.Preconditions[0].Want != artefacts[c.from].ID {
 				t.Errorf("preconditions %+v", p.Preconditions)

@@ -12,7 +12,8 @@ import (
 const (
 	insertMessage = `INSERT INTO inbox (id, state, received, message) VALUES (?, 'new', ?, ?) ON CONFLICT (id) DO NOTHING`
 
-	finishMessage = `UPDATE inbox SET state = 'done' WHERE id = ? AND state = 'new'`
+	// Its key is kept, to know a redelivery by; what it said is in the log.
+	finishMessage = `UPDATE inbox SET state = 'done', message = '' WHERE id = ? AND state = 'new'`
 
 	knowsMessage = `SELECT 1 FROM inbox WHERE id = ?`
 
