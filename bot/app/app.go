@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -245,10 +244,7 @@ func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (
 	if err != nil {
 		return audit.Report{}, err
 	}
-	o := audit.VerifyOptions{PublicKey: public}
-	if _, err := os.Stat(c.Audit.Checkpoints); err == nil {
-		o.Files = append(o.Files, c.Audit.Checkpoints)
-	}
+	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
 	for _, s := range against {
 		if cp, err := audit.ParseCheckpoint(s); err == nil {
 			o.Against = append(o.Against, cp)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
@@ -16,9 +17,10 @@ type checker struct {
 	pending map[int64][]int // checkpoints to compare, by sequence; indexes into report.Checkpoints
 	held    int64           // the last record that a checkpoint holds
 
-	next     int64  // sequence that comes next
-	prev     string // hash of the record before
-	unlinked bool   // prev says nothing about the next record's: a gap or a moved record lies between
+	next     int64     // sequence that comes next
+	latest   time.Time // greatest time so far, as stored
+	prev     string    // hash of the record before
+	unlinked bool      // prev says nothing about the next record's: a gap or a moved record lies between
 
 	erased map[valueName]bool // erased values; true once a later record says so
 }
@@ -52,7 +54,14 @@ func (c *checker) add(s store.Sealed) {
 
 	whole := c.checkBody(s)
 	c.compare(s.Seq, s.Hash, whole)
-	c.next, c.prev, c.unlinked = s.Seq+1, s.Hash, !whole
+	c.next, c.prev, c.unlinked, c.latest = s.Seq+1, s.Hash, !whole, s.Latest
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // checkBody checks one record in itself and against the one before. It gives
@@ -104,6 +113,9 @@ func (c *checker) checkColumns(s store.Sealed, r bot.Record) {
 	differs("run", strconv.FormatInt(s.Run, 10), strconv.FormatInt(r.Run, 10))
 	differs("target", s.Target, r.Target)
 	differs("person", s.Person, r.Person)
+	if want := later(c.latest, r.At); !c.unlinked && !s.Latest.IsZero() && !s.Latest.Equal(want) {
+		c.problem(Edited, s.Seq, "record %d was edited: it is searched by the latest time %s, which is %s", s.Seq, stamp(s.Latest), stamp(want))
+	}
 	if !s.At.Equal(r.At) {
 		c.problem(Edited, s.Seq, "record %d was edited: it is searched by time %s, and its text says %s", s.Seq, stamp(s.At), stamp(r.At))
 	}

@@ -186,6 +186,12 @@ func TestCheckpointFile(t *testing.T) {
 	if report := r.verify(VerifyOptions{Files: []string{path}}); !report.OK || len(report.Checkpoints) != 2 {
 		t.Errorf("%+v", report)
 	}
+	if report := r.verify(VerifyOptions{Kept: path}); !report.OK || len(report.Checkpoints) != 2 {
+		t.Errorf("the kept file: %+v", report)
+	}
+	if report := r.verify(VerifyOptions{Kept: path + "x"}); report.OK || report.Problems[0].Kind != Unread || !strings.Contains(report.Problems[0].Say, "is gone") {
+		t.Errorf("without the kept file: %+v", report)
+	}
 	if _, err := Verify(t.Context(), r.store, VerifyOptions{Files: []string{path + "x"}}); bot.KindOf(err) != bot.NotFound {
 		t.Errorf("missing file: %v", err)
 	}

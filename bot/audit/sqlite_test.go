@@ -118,6 +118,7 @@ func TestTamperingWithTheFile(t *testing.T) {
 		{"text", `UPDATE records SET text = replace(text, 'v3', 'v9') WHERE seq = 4`, nil, audit.Edited, "record 4 was edited: its line is not what was written"},
 		{"column", `UPDATE records SET person = 'nobody' WHERE seq = 4`, nil, audit.Edited, `record 4 was edited: it is searched by person "nobody", and its text says "dev-one"`},
 		{"time", `UPDATE records SET at = at + 1 WHERE seq = 4`, nil, audit.Edited, "record 4 was edited: it is searched by time"},
+		{"hidden from what is searched by time", `UPDATE records SET latest = 0 WHERE seq = 4`, nil, audit.Edited, "record 4 was edited: it is searched by the latest time"},
 		{"removed", `DELETE FROM records WHERE seq = 4`, nil, audit.Removed, "record 4 was removed"},
 		{"cut off", `DELETE FROM records WHERE seq > 4`, nil, audit.CutOff, "records 5 to 9 were cut off"},
 		{"swapped", `UPDATE records SET seq = CASE seq WHEN 4 THEN -5 ELSE -4 END WHERE seq IN (4, 5); UPDATE records SET seq = -seq WHERE seq < 0`, nil,

@@ -4,7 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +77,13 @@ func (r Report) Summary() string {
 		if n == 1 {
 			s += "s"
 		}
+		newest := int64(0)
+		for _, c := range r.Checkpoints {
+			newest = max(newest, c.Checkpoint.Seq)
+		}
+		if left := r.To - newest; left > 0 {
+			s += fmt.Sprintf("; the last %s came after the newest of them", count(left, "record"))
+		}
 	}
 	return s
 }
@@ -84,6 +95,10 @@ type VerifyOptions struct {
 	Against []Checkpoint
 	// Files are checkpoint files, read in addition to Against.
 	Files []string
+	// Kept is the checkpoint file that the bot keeps; "" for none. It is
+	// written when the bot starts, so where there are records and no such file,
+	// somebody took it away, and that is a problem.
+	Kept string
 	// PublicKey verifies the checkpoints; without it none can be relied on,
 	// and each is a problem.
 	PublicKey ed25519.PublicKey
@@ -99,6 +114,12 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 	id, err := readID(ctx, s)
 	if err != nil {
 		return Report{}, err
+	}
+	if o.Kept != "" {
+		if _, err := os.Stat(o.Kept); !errors.Is(err, fs.ErrNotExist) {
+			o.Files = append(slices.Clip(o.Files), o.Kept)
+			o.Kept = ""
+		}
 	}
 	c := newChecker(id)
 	if err := c.against(o); err != nil {
@@ -131,6 +152,9 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 			next = max(next, rec.Seq+1)
 		}
 		if len(sealed) < chunk || next == from {
+			if o.Kept != "" && head.Seq > 0 {
+				c.problem(Unread, 0, "the checkpoint file %s, which the bot writes when it starts, is gone; hold the log against a checkpoint from an audit channel, with --against", o.Kept)
+			}
 			return c.finish(&head, seen), nil
 		}
 	}

@@ -36,6 +36,9 @@ type Sealed struct {
 	Person string
 	Body   []byte
 	Hash   string
+	// Latest is the greatest At of this record and all before it, as it is
+	// searched by; set by the store.
+	Latest time.Time
 	Text   json.RawMessage // {"name":{"salt":"...","value":"..."}} or {"name":{"salt":"","erased":true}}
 }
 

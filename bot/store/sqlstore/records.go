@@ -8,7 +8,7 @@ import (
 	"quarterdeck/bot/store"
 )
 
-const recordColumns = `seq, at, kind, run, target, person, body, hash, text`
+const recordColumns = `seq, at, kind, run, target, person, body, hash, text, latest`
 
 const (
 	readHead = `SELECT seq, hash, latest FROM records ORDER BY seq DESC LIMIT 1`
@@ -17,7 +17,7 @@ const (
 
 	readRecordsFrom = `SELECT ` + recordColumns + ` FROM records WHERE seq >= ? ORDER BY seq LIMIT ?`
 
-	writeRecord = `INSERT INTO records (` + recordColumns + `, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	writeRecord = `INSERT INTO records (` + recordColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	writeText = `UPDATE records SET text = ? WHERE seq = ?`
 )
@@ -151,7 +151,7 @@ func (r *reader) RecordsFrom(seq int64, limit int) ([]store.Sealed, error) {
 
 func (r *reader) records(op, q string, args []any) (list []store.Sealed, err error) {
 	var (
-		at             int64
+		at, latest     int64
 		kind           string
 		run            sql.NullInt64
 		target, person sql.NullString
@@ -160,9 +160,10 @@ func (r *reader) records(op, q string, args []any) (list []store.Sealed, err err
 	err = r.each(op, q, args, func(rows *sql.Rows) error {
 		var s store.Sealed
 		text = nil
-		if err := rows.Scan(&s.Seq, &at, &kind, &run, &target, &person, &s.Body, &s.Hash, &text); err != nil {
+		if err := rows.Scan(&s.Seq, &at, &kind, &run, &target, &person, &s.Body, &s.Hash, &text, &latest); err != nil {
 			return err
 		}
+		s.Latest = instant(latest)
 		s.At, s.Kind, s.Run = instant(at), bot.RecordKind(kind), run.Int64
 		s.Target, s.Person = target.String, person.String
 		if len(text) > 0 {
