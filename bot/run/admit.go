@@ -255,7 +255,7 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 		return e.refuse(ctx, c, err)
 	}
 	if plan.Noop != "" {
-		r.Result = "nothing left to do: " + plan.Noop
+		r.Result, r.Plan.Noop = plan.Noop, plan.Noop
 		return e.drop(ctx, c)
 	}
 	known := r.Plan.Obstacles

@@ -26,7 +26,7 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 			return err
 		}
 		if !found {
-			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
+			return noRun(number)
 		}
 		c, err := e.decode(row)
 		if err != nil {

@@ -21,6 +21,9 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 	}
 	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
 		r := &cur.run
+		if !e.mayKnow(r, c) {
+			return noRun(number)
+		}
 		rule, err := e.apply(r, c, a)
 		if err != nil {
 			return err
@@ -66,6 +69,25 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		return e.put(tx, cur)
 	})
 	return bot.Reply{}, err
+}
+
+// mayKnow reports whether the run's being there may be told to c's asker: it is
+// theirs, or they may see, stop or approve it, or ask for the same. Who may not is answered as if
+// there were no such run.
+func (e *Engine) mayKnow(r *bot.Run, c bot.Call) bool {
+	if c.Who.Person == r.Call.Who.Person || len(e.approves(r, c.Who)) > 0 {
+		return true
+	}
+	for _, p := range []bot.Permission{bot.MaySeeRuns, bot.MayCancelRun, r.Ask.Permission} {
+		if e.Policy.Decide(bot.Request{Who: c.Who, Permission: p, Resources: r.Ask.Resources, Channel: c.Channel, At: e.Clock.Now()}).Allowed {
+			return true
+		}
+	}
+	return false
+}
+
+func noRun(number int64) *bot.Error {
+	return bot.Errorf(bot.NotFound, "there is no run #%d", number)
 }
 
 // apply checks that c's asker may give the answer now, changes the run, and

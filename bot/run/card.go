@@ -103,6 +103,15 @@ func needsText(d bot.Decision) string {
 // planCard shows what would be done.
 func planCard(r *bot.Run) bot.Card {
 	card := bot.Card{Run: r.Number, State: r.State, Fields: append([]bot.Field(nil), r.Plan.Preview...)}
+	if r.Call.Reason != "" {
+		card.Fields = append(card.Fields, bot.Field{Name: "why", Value: r.Call.Reason})
+	}
+	if r.Call.Override != "" && len(r.Plan.Obstacles) > 0 {
+		for _, o := range r.Plan.Obstacles {
+			card.Fields = append(card.Fields, bot.Field{Name: "overrides", Value: o.Text})
+		}
+		card.Fields = append(card.Fields, bot.Field{Name: "override", Value: r.Call.Override})
+	}
 	for _, w := range r.Plan.Warnings {
 		card.Fields = append(card.Fields, bot.Field{Name: "mind", Value: w})
 	}
@@ -164,6 +173,10 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	case bot.RolledBack:
 		card = settledCard(r, title("failed, the old release is back"), bot.OutcomeFailed, bot.Bad)
 	case bot.Cancelled:
+		if r.Plan.Noop != "" { // what was wanted is so
+			card = settledCard(r, title("nothing left to do"), bot.OutcomeOK, bot.Plain)
+			break
+		}
 		card = settledCard(r, title("cancelled"), bot.OutcomeFailed, bot.Warning)
 	case bot.Expired:
 		card = settledCard(r, title("expired"), bot.OutcomeFailed, bot.Warning)

@@ -302,8 +302,7 @@ func TestTwoProcesses(t *testing.T) {
 		if i%2 == 1 {
 			from = b
 		}
-		numbers = append(numbers, from.begin(dev, fmt.Sprintf("deploy shop v%d to free", 2+i%2)))
-		r.clock.jump(time.Minute + time.Second)
+		numbers = append(numbers, from.begin(dev, fmt.Sprintf("deploy shop v%d to free --reason %d", 2+i%2, i)))
 	}
 	for _, n := range numbers {
 		r.complete(a.reaches(n, bot.Succeeded))

@@ -434,7 +434,7 @@ func (e *Engine) load(ctx context.Context, number int64) (c *current, err error)
 			return err
 		}
 		if !found {
-			return bot.Errorf(bot.NotFound, "there is no run #%d", number)
+			return noRun(number)
 		}
 		c, err = e.decode(row)
 		return err

@@ -497,10 +497,15 @@ func TestDeny(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	h := r.host().start()
-	n := h.begin(dev, "deploy shop v2 to prod")
+	n := h.begin(dev, `deploy shop v2 to prod --reason "OPS-7 basket"`)
+	h.shows(n, "the reason", func(c bot.Card) bool { return hasField(c, "why", "OPS-7 basket") })
 	h.mustSay(dev, "confirm")
 	h.refused(bot.Denied, "you may not deny", devTwo, "deny 1")
 	h.refused(bot.Denied, "you may not deny", outsider, "deny 1")
+	r.people.set(outsider)
+	for _, line := range []string{"deny 1", "approve 1", "confirm 1", "cancel 1", "cancel 99"} {
+		h.refused(bot.NotFound, "there is no run #"+line[strings.IndexByte(line, ' ')+1:], outsider, line) // who may see nothing learns nothing
+	}
 	h.mustSay(sreOne, `deny 1 --reason "not on Friday"`)
 	h.reaches(n, bot.Cancelled)
 	card := h.shows(n, "its end", func(c bot.Card) bool { return c.State == bot.Cancelled })

@@ -57,9 +57,12 @@ func TestNothingLeftToDo(t *testing.T) {
 	n := h.begin(dev, "deploy shop v2 to asks")
 	r.far.SetLive(target(asks), "v2")
 	h.mustSay(dev, "confirm")
-	if got := h.reaches(n, bot.Cancelled); !strings.Contains(got.Result, "nothing left to do: v2 is live") || len(r.far.Acts()) != 0 {
+	if got := h.reaches(n, bot.Cancelled); !strings.Contains(got.Result, "v2 is live") || len(r.far.Acts()) != 0 {
 		t.Errorf("%q, acts %v", got.Result, r.far.Acts())
 	}
+	h.shows(n, "that nothing is left to do", func(c bot.Card) bool {
+		return strings.HasSuffix(c.Title, "nothing left to do") && c.Outcome == bot.OutcomeOK
+	})
 }
 
 // What was typed for the plan before must not become a yes to the new one.

@@ -92,7 +92,7 @@ func rules() auth.Rules {
 		Grants: []auth.Grant{
 			{Where: "test:1", Roles: []string{"developer", "sre"}, Permissions: []string{"deploy", "rollback", "restart"}, Targets: []string{"*/*"}},
 			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override"}, Targets: []string{"*/*"}},
-			{Where: "test:3", Roles: []string{"visitor"}, Permissions: []string{"status"}, Targets: []string{"*/*"}},
+			{Where: "test:3", Roles: []string{"visitor"}, Permissions: []string{"status", "run.read"}, Targets: []string{"*/*"}},
 		},
 		Requires: []auth.Require{
 			{Where: "test:4", Permissions: []string{"deploy", "restart"}, Targets: []string{asks}, Confirm: true},
