@@ -189,7 +189,7 @@ func (a *App) Run(ctx context.Context) error {
 	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Engine: engine, Seal: seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
 	a.guide.Router = r
-	if err := a.recordStart(ctx, s, log); err != nil {
+	if err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,

@@ -2,8 +2,12 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"quarterdeck/auth"
@@ -137,31 +141,107 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
 	return provider.NewCatalog(c.Environments, bindings)
+}
+
+// bindingDigest tells what a target's bindings and their providers say.
+func bindingDigest(c *config.Config, s config.Service) string {
+	if s.Deploy == nil {
+		return ""
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+	for _, p := range c.Providers {
+		if p.Name == s.Deploy.Provider {
+			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
+		}
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+func textOf(r bot.Raw) string {
+	if t, ok := r.(config.Texter); ok {
+		return t.Text()
+	}
+	return ""
 }
 
 // kindRules is the document that keeps who there was and what the rules were
 // at the last start.
 const kindRules = "rules"
 
-// recordStart records that the bot started and, when people, roles or rules
-// are not what they were at the last start, what changed.
-func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log) error {
+// setting is one key of the configuration as it may be kept: without secrets,
+// and with a mark that tells one value from another.
+type setting struct {
+	Text string `json:"text"`
+	Mark string `json:"mark"`
+}
+
+func (a *App) settings(log *audit.Log, seal store.Seal) map[string]setting {
+	kept := map[string]setting{}
+	for key, value := range a.Config.Settings() {
+		kept[key] = setting{Text: log.Redact(value), Mark: seal.Mark("setting "+key, []byte(value))}
+	}
+	return kept
+}
+
+// diffSettings says what changed, a line each.
+func diffSettings(old, now map[string]setting) []string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		if _, kept := now[key]; !kept {
+			lines = append(lines, fmt.Sprintf("- %s = %s", key, old[key].Text))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		was, found := old[key]
+		switch {
+		case !found:
+			lines = append(lines, fmt.Sprintf("+ %s = %s", key, now[key].Text))
+		case was.Mark == now[key].Mark:
+		case was.Text == now[key].Text:
+			lines = append(lines, fmt.Sprintf("~ %s has another secret in it", key))
+		default:
+			lines = append(lines, fmt.Sprintf("~ %s = %s, no longer %s", key, now[key].Text, was.Text))
+		}
+	}
+	return lines
+}
+
+// recordStart records that the bot started and, when people, roles, rules or
+// settings are not what they were at the last start, what changed.
+func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, seal store.Seal) error {
 	people, roles := a.Directory.Describe()
 	snapshot := a.Policy.Snapshot(people, roles)
 	body, err := json.Marshal(snapshot)
 	if err != nil {
 		return fmt.Errorf("encode the rules: %w", err)
 	}
+	settings := a.settings(log, seal)
+	settingsBody, err := json.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("encode the settings: %w", err)
+	}
 	err = s.Update(ctx, func(tx store.Tx) error {
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err
 		}
-		if found && string(old.Body) == string(body) {
+		oldSettings, settingsFound, err := tx.Document(kindRules, "settings")
+		if err != nil {
+			return err
+		}
+		if found && string(old.Body) == string(body) && string(oldSettings.Body) == string(settingsBody) {
 			return nil
+		}
+		var were map[string]setting
+		if settingsFound {
+			if err := json.Unmarshal(oldSettings.Body, &were); err != nil {
+				return fmt.Errorf("decode the settings of the last start: %w", err)
+			}
 		}
 		var before auth.Snapshot
 		if found {
@@ -169,11 +249,14 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log) er
 				return fmt.Errorf("decode the rules of the last start: %w", err)
 			}
 		}
-		diff := auth.Diff(before, snapshot)
+		diff := append(auth.Diff(before, snapshot), diffSettings(were, settings)...)
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
 		if _, err := log.Append(tx, rec); err != nil {
+			return err
+		}
+		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {
 			return err
 		}
 		_, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body})

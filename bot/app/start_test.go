@@ -19,10 +19,19 @@ var everything = []string{
 	"+ grant: roles developer; permissions audit",
 	"+ grant: roles developer; permissions deploy, history, restart, rollback, run.read, status; targets shop/*",
 	"+ require: permissions deploy; targets */prod; a confirmation; approvals 1 from sre",
+	`+ audit.channels = ["x:audit"]`,
+	`+ audit.key = "file:audit.key"`,
+	`+ audit.redact = ["house-[0-9]+"]`,
+	`+ bot.database = "sqlite:q.db"`,
+	`+ bot.rate = 100000`,
+	`+ bot.socket = "q.sock"`,
+	`+ provider.far.type = "far"`,
+	`+ service.shop.prod.deploy = {"provider":"far"}`,
+	`+ service.shop.staging.deploy = {"provider":"far"}`,
 }
 
 // TestStartRecord starts the bot again and again on one database. What changed
-// of people, roles and rules since the start before is one record and one post;
+// of people, roles, rules and settings since the start before is one record and one post;
 // where nothing did there is none.
 func TestStartRecord(t *testing.T) {
 	t.Parallel()
@@ -35,7 +44,13 @@ func TestStartRecord(t *testing.T) {
 	}{
 		{"the first", nil, everything},
 		{"as before", nil, nil},
-		{"other settings", []edit{{"rate = 100000", "rate = 50000\ntimezone = \"UTC\""}}, nil},
+		{"other settings", []edit{{"rate = 100000", "rate = 50000\ntimezone = \"UTC\""}}, []string{"~ bot.rate = 50000, no longer 100000", "+ bot.timezone = \"UTC\""}},
+		{"a secret", []edit{{"rate = 100000", "rate = 50000\ntimezone = \"UTC\""}, {`socket = "q.sock"`, `socket = "house-1.sock"`}},
+			[]string{`~ bot.socket = "[redacted].sock", no longer "q.sock"`}},
+		{"another secret", []edit{{"rate = 100000", "rate = 50000\ntimezone = \"UTC\""}, {`socket = "q.sock"`, `socket = "house-2.sock"`}},
+			[]string{`~ bot.socket has another secret in it`}},
+		{"back to the first settings", nil, []string{"- bot.timezone = \"UTC\"", "~ bot.rate = 100000, no longer 50000",
+			`~ bot.socket = "q.sock", no longer "[redacted].sock"`}},
 		{"the same in another order", []edit{
 			{grant, ""}, {"[[require]]", grant + "[[require]]"},
 			{`["deploy", "rollback",`, `["rollback", "deploy",`},
@@ -83,7 +98,7 @@ func TestStartRecord(t *testing.T) {
 			t.Errorf("%s: recorded as %+v", c.name, r)
 		}
 		w.wait("the post about it", func(p bottest.Post) bool {
-			return p.Channel == "x:audit" && strings.Contains(p.Card.Title, "people, roles or rules changed") && strings.Contains(shown(p.Card), strings.Fields(c.want[0])[2])
+			return p.Channel == "x:audit" && strings.Contains(p.Card.Title, "people, rules or settings changed") && strings.Contains(shown(p.Card), strings.Fields(c.want[0])[2])
 		})
 		w.stop()
 	}

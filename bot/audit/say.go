@@ -28,7 +28,7 @@ func Say(r bot.Record) string {
 			return fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq)
 		}
 		if lines := value(r, "difference"); lines != "" {
-			return "people, roles or rules changed: " + strings.Join(strings.Fields(lines), " ")
+			return "people, rules or settings changed: " + strings.Join(strings.Fields(lines), " ")
 		}
 	}
 	return joined(fmt.Sprintf("%s by %s", r.Kind, Actor(r)), orElse(value(r, "result"), facts(r)))

@@ -31,6 +31,10 @@ type Config struct {
 	Environments []string // in the order of the file
 	Providers    []Provider
 	Services     []Service
+
+	// A function, so that whoever prints the configuration does not print what
+	// may be secret in it.
+	settings func() map[string]string
 }
 
 // Bot is the [bot] table.

@@ -40,7 +40,7 @@ func Load(path string, known Known) (*Config, error) {
 	}
 	l := &loader{dir: filepath.Dir(abs), known: known, root: root, decoder: decoder{file: name, refuseEmpty: true}}
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
-	l.out.Path = abs
+	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
 	l.bot()
 	l.audit()
 	l.chats()

@@ -10,6 +10,9 @@ import (
 // Bindings is what one target is bound to; nil where nothing is.
 type Bindings struct {
 	Deploy Deployer
+	// Digest tells one configuration of these bindings and their providers
+	// from another; "" where nobody asks.
+	Digest string
 }
 
 // Catalog maps targets to their bindings. It is built once and then only read,
@@ -83,6 +86,9 @@ func (c *Catalog) Has(t bot.Target) bool {
 	_, ok := c.bindings[t]
 	return ok
 }
+
+// Digest tells the configuration of a target's bindings from an earlier one.
+func (c *Catalog) Digest(t bot.Target) string { return c.bindings[t].Digest }
 
 // Deployer gives the Deployer of a target, or an Error of kind NotFound.
 func (c *Catalog) Deployer(t bot.Target) (Deployer, error) {

@@ -13,6 +13,19 @@ import (
 // FactLive is the precondition that an artefact, by its ID, is what is live.
 const FactLive = "live"
 
+// FactBinding is the precondition that a target's bindings are configured as
+// they were: what is run there for a deployment is part of what was agreed to.
+const FactBinding = "binding"
+
+// Facts gives the preconditions of a change of a target where a is live.
+func Facts(c *provider.Catalog, t bot.Target, a provider.Artefact) []bot.Fact {
+	facts := []bot.Fact{{Name: FactLive, Want: a.ID, Text: a.Version + " is live"}}
+	if digest := c.Digest(t); digest != "" {
+		facts = append(facts, bot.Fact{Name: FactBinding, Want: digest, Text: "the configuration of " + t.String()})
+	}
+	return facts
+}
+
 // Workflow executes deployments, rollbacks and restarts: the Specs whose body
 // is a provider.Deployment. Each verb registers it under a kind of its own. It
 // implements bot.Workflow, bot.Timed and bot.Settler; safe for concurrent use.
@@ -50,6 +63,12 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 		return nil, err
 	}
 	for _, f := range facts {
+		if f.Name == FactBinding {
+			if w.catalog.Digest(d.Target) != f.Want {
+				return nil, bot.Errorf(bot.Conflict, "the configuration of %s was changed meanwhile", d.Target)
+			}
+			continue
+		}
 		if f.Name != FactLive {
 			return nil, bot.Errorf(bot.Internal, "this version does not know the precondition %q", f.Name)
 		}

@@ -82,7 +82,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	return bot.Plan{
 		Spec:          spec,
 		Slot:          release.Slot(t),
-		Preconditions: []bot.Fact{{Name: release.FactLive, Want: live.Artefact.ID, Text: live.Artefact.Version + " is live"}},
+		Preconditions: release.Facts(d.catalog, t, live.Artefact),
 		Summary:       summary,
 		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, preview.Fields...),
 		Warnings:      warnings,

@@ -45,7 +45,7 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 			return bot.Plan{
 				Spec:          spec,
 				Slot:          release.Slot(t),
-				Preconditions: []bot.Fact{{Name: release.FactLive, Want: now.ID, Text: now.Version + " is live"}},
+				Preconditions: release.Facts(c, t, now),
 				Summary:       fmt.Sprintf("restart %s in %s", t.Service, t.Environment),
 				Preview:       []bot.Field{{Name: "live", Value: live.Artefact.Label()}, {Name: "instances", Value: fmt.Sprintf("%d of %d up", live.Running, live.Desired)}},
 			}, nil

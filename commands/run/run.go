@@ -50,7 +50,11 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 
 func what(r bot.Record) string {
 	parts := []string{string(r.Kind)}
-	for _, s := range []string{r.Detail["answer"], r.Detail["state"], r.Detail["why"], r.Detail["passed"], r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
+	answer := r.Detail["answer"]
+	if r.Kind == bot.Approved || r.Kind == bot.ConfirmedKind {
+		answer = "" // the kind says it
+	}
+	for _, s := range []string{answer, r.Detail["state"], r.Detail["why"], r.Detail["passed"], r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
 		if s != "" && !slices.Contains(parts, s) {
 			parts = append(parts, s)
 		}
