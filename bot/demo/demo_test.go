@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -294,4 +295,81 @@ func TestArgumentIsRefused(t *testing.T) {
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), "it takes --data DIR") {
 		t.Errorf("ended with %v: %s", err, out)
 	}
+}
+
+// hasty starts a demo in a temporary folder of its own and gives that folder's
+// place once the bot's process was started.
+func hasty(t *testing.T) (cmd *exec.Cmd, data string) {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "qd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	cmd = exec.Command(build(t))
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	await(t, "the bot's process", func() bool {
+		found, err := filepath.Glob(filepath.Join(tmp, "quarterdeck-*", "bot.log"))
+		if err != nil || len(found) == 0 {
+			return false
+		}
+		data = filepath.Dir(found[0])
+		return true
+	})
+	return cmd, data
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// A newcomer who changes their mind in the first second leaves nothing behind.
+func TestInterruptedWhileStarting(t *testing.T) {
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond} {
+		cmd, data := hasty(t)
+		time.Sleep(after)
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil { // as a terminal does
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // its state is looked at
+		if code := cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("after %s it ended with %s", after, cmd.ProcessState)
+		}
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Errorf("after %s the folder is left (%v)", after, err)
+		}
+	}
+}
+
+// A demo that is killed takes its bot with it.
+func TestKilled(t *testing.T) {
+	cmd, data := hasty(t)
+	listens := func() bool {
+		conn, err := net.DialTimeout("unix", filepath.Join(data, "quarterdeck.sock"), time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	await(t, "the bot", listens)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	await(t, "the bot's end", func() bool { return !listens() })
 }

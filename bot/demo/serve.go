@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -35,10 +36,17 @@ func tables() app.Tables {
 	}
 }
 
-// serve is the bot's process: the same assembly as in production.
+// serve is the bot's process: the same assembly as in production. It ends with
+// the demo, whose end, however sudden, ends its standard input.
 func serve(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, orphaned := context.WithCancel(ctx)
+	defer orphaned()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it, nobody is there any more
+		orphaned()
+	}()
 	t := tables()
 	c, err := config.Load(args[0], t.Known())
 	if err == nil {
@@ -82,6 +90,9 @@ func (b *botProcess) run(ctx context.Context) error {
 		began := time.Now()
 		cmd := exec.CommandContext(ctx, b.exe, serveArg, b.config)
 		cmd.Stdout, cmd.Stderr = log, log
+		if _, err := cmd.StdinPipe(); err != nil { // it ends with this process, and so does the bot
+			return err
+		}
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = stopWithin
 		ownGroup(cmd)
