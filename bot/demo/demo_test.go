@@ -373,3 +373,37 @@ func TestKilled(t *testing.T) {
 	_ = cmd.Wait() // it was killed
 	await(t, "the bot's end", func() bool { return !listens() })
 }
+
+// A folder with other files in it stays as it is.
+func TestForeignFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(build(t), "--data", dir).CombinedOutput()
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), "is not empty and no earlier demo's folder (it holds thesis.tex)") {
+		t.Errorf("ended with %v: %s", err, out)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+}
+
+// What is wrong with a configuration that somebody changed is said here, not
+// only in a log.
+func TestSpoiltConfiguration(t *testing.T) {
+	s := begin(t)
+	s.end()
+	path := filepath.Join(s.dir, "config.toml")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(raw, []byte("impersonate"), []byte("impersonat"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program.path, "--data", s.dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `did you mean "impersonate"?`) {
+		t.Errorf("ended with %v: %s", err, out)
+	}
+}

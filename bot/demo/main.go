@@ -69,6 +69,9 @@ func demo(ctx context.Context, data string) (err error) {
 	kept := data != ""
 	if kept {
 		if data, err = filepath.Abs(data); err == nil {
+			err = checkFolder(data)
+		}
+		if err == nil {
 			err = os.MkdirAll(data, 0o700)
 		}
 	} else if data, err = os.MkdirTemp("", "quarterdeck-"); err == nil {

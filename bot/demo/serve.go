@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -88,6 +89,10 @@ func (b *botProcess) run(ctx context.Context) error {
 	defer log.Close()
 	for fast := 0; ctx.Err() == nil; {
 		began := time.Now()
+		from, err := log.Seek(0, io.SeekEnd)
+		if err != nil {
+			return err
+		}
 		cmd := exec.CommandContext(ctx, b.exe, serveArg, b.config)
 		cmd.Stdout, cmd.Stderr = log, log
 		if _, err := cmd.StdinPipe(); err != nil { // it ends with this process, and so does the bot
@@ -100,7 +105,7 @@ func (b *botProcess) run(ctx context.Context) error {
 			return err
 		}
 		b.set(cmd.Process)
-		err := cmd.Wait()
+		err = cmd.Wait()
 		b.set(nil)
 		if ctx.Err() != nil {
 			return nil
@@ -108,7 +113,7 @@ func (b *botProcess) run(ctx context.Context) error {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() > 0 && time.Since(began) < time.Second {
 			if fast++; fast >= hopeless {
-				return fmt.Errorf("the bot does not start; see %s", b.log)
+				return fmt.Errorf("the bot does not start: %s", saidSince(b.log, from))
 			}
 		} else {
 			fast = 0
@@ -119,6 +124,21 @@ func (b *botProcess) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// saidSince gives the end of what was written to the log after from: the log
+// may be gone with its folder when somebody wants to look.
+func saidSince(log string, from int64) string {
+	raw, err := os.ReadFile(log)
+	if err != nil || int64(len(raw)) < from {
+		return "see " + log
+	}
+	const most = 4 << 10
+	said := strings.TrimSpace(string(raw[max(from, int64(len(raw)-most)):]))
+	if said == "" {
+		return "it does not say why"
+	}
+	return said
 }
 
 func (b *botProcess) set(p *os.Process) {
