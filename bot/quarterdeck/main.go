@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -142,11 +144,24 @@ type serveCmd struct {
 
 // Run serves until SIGINT or SIGTERM.
 func (s serveCmd) Run(ctx context.Context) error {
-	a, err := s.app(app.Options{Logger: logger(os.Stderr, s.LogLevel, s.LogJSON)})
+	log := logger(os.Stderr, s.LogLevel, s.LogJSON)
+	a, err := s.app(app.Options{Logger: log})
 	if err != nil {
 		return err
 	}
-	return a.Run(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	select {
+	case <-a.Ready():
+		c := a.Config
+		log.Info("ready", "version", version(), "config", c.Path, "socket", c.Bot.Socket, "targets", len(a.Catalog.Targets()),
+			"people", len(c.People), "chats", strings.Join(slices.Sorted(maps.Keys(c.Chats)), " "))
+	case err = <-ended:
+		return err
+	}
+	err = <-ended
+	log.Info("stopped")
+	return err
 }
 
 func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
