@@ -41,6 +41,8 @@ type cli struct {
 	Init    initCmd    `cmd:"" help:"Write a first configuration."`
 	Audit   auditCmd   `cmd:"" help:"Verify, export or follow the audit log."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // configured is what every command that reads the configuration has.
@@ -88,9 +90,22 @@ func main() {
 func start(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	alone := len(args) == 0
+	if alone {
+		args = []string{"--help"}
+	} else if args[0] == "help" { // what people try first
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	var c cli
 	parser, err := kong.New(&c, kong.Name("quarterdeck"), kong.UsageOnError(),
 		kong.Description("A ChatOps bot: deploy, roll back and look after production from chat, checked, recorded and approved."),
+		kong.Vars{"version": "quarterdeck " + version()},
+		kong.Exit(func(code int) {
+			if alone { // help that was not asked for
+				code = exitUsage
+			}
+			os.Exit(code)
+		}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quarterdeck:", err)
