@@ -195,8 +195,15 @@ func (c checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is in order: %d people, %d targets\n", c.Config, len(a.Config.People), len(a.Catalog.Targets()))
+	fmt.Printf("%s is in order: %s, %s\n", c.Config, count(len(a.Config.People), "person", "people"), count(len(a.Catalog.Targets()), "target", "targets"))
 	return nil
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 type explainCmd struct {
