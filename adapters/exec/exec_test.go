@@ -289,6 +289,9 @@ func TestRollbackAndRestart(t *testing.T) {
 	d.table.Restart = nil
 	dep := deployment("v2")
 	dep.Action = provider.Restart
+	if err := d.Can(provider.Restart); bot.KindOf(err) != bot.Invalid {
+		t.Errorf("got %v", err)
+	}
 	if _, err := d.Begin(dep, bot.Task{Key: "k", Actor: "dev-one"}); bot.KindOf(err) != bot.Invalid {
 		t.Errorf("restart that is not configured: %v", err)
 	}

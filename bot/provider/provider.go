@@ -94,6 +94,13 @@ type Deployer interface {
 	bot.Operation[Deployment]
 }
 
+// Limited is a Deployer that was perhaps not given the means for every action.
+// Can gives the Error of kind Invalid with which Begin would refuse the action,
+// or nil, without I/O: so that nobody is asked to confirm what cannot be done.
+type Limited interface {
+	Can(a Action) error
+}
+
 // Raw is a binding's own configuration table; see [bot.Raw].
 type Raw = bot.Raw
 
