@@ -109,7 +109,7 @@ func TestProgramThatIsNotThere(t *testing.T) {
 	}
 	d := bound.(*deployer)
 	p, _ := w.run(d, w.begin(d, "v2", "run-1"))
-	if p.State != bot.OpFailed || p.Text != "the command could not be started: no such file or directory" {
+	if p.State != bot.OpFailed || p.Text != "the command could not be started: "+filepath.Join(w.dir, "work", "absent")+" does not exist" {
 		t.Errorf("it ends %s: %q", p.State, p.Text)
 	}
 	if _, err := d.Current(t.Context()); bot.KindOf(err) != bot.Unavailable {

@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -129,6 +130,25 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// Warnings gives what the configuration names and is not there on this machine,
+// one line each, "config.toml:41: ...", in the order of the file. None of it
+// keeps the bot from starting.
+func (a *App) Warnings() []string {
+	var lines []string
+	for _, s := range a.Config.Services {
+		deployer, err := a.Catalog.Deployer(s.Target)
+		if err != nil {
+			continue
+		}
+		if d, ok := deployer.(provider.Inspected); ok {
+			for _, line := range d.Inspect() {
+				lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+			}
+		}
+	}
+	return lines
 }
 
 // Ready is closed once the bot takes commands.

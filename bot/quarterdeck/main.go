@@ -164,6 +164,9 @@ func (s serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range a.Warnings() {
+		log.Warn(w)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	select {
@@ -189,13 +192,23 @@ func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
 
 type checkCmd struct{ configured }
 
-// Run checks the configuration as serve would.
+// Run checks the configuration as serve would. What it names and is not on this
+// machine is a warning: the check also runs where the programs are not.
 func (c checkCmd) Run() error {
 	a, err := c.app(app.Options{})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is in order: %s, %s\n", c.Config, count(len(a.Config.People), "person", "people"), count(len(a.Catalog.Targets()), "target", "targets"))
+	warnings := a.Warnings()
+	for _, w := range warnings {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	found := ""
+	if len(warnings) > 0 {
+		found = ", " + count(len(warnings), "warning", "warnings")
+	}
+	fmt.Printf("%s is in order: %s, %s%s\n", c.Config, count(len(a.Config.People), "person", "people"),
+		count(len(a.Catalog.Targets()), "target", "targets"), found)
 	return nil
 }
 
