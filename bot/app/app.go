@@ -111,6 +111,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		f.add(f.file, err)
 	} else {
 		tooFewApprovers(c, a.Directory, a.Policy, f)
+		idleRoles(c, f)
 	}
 	a.guide = &router.Guide{Catalog: a.Catalog}
 	for _, ct := range t.Chats {

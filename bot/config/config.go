@@ -58,6 +58,7 @@ type Person struct {
 	Name     string
 	Accounts []bot.AccountID
 	Roles    []string
+	RolesAt  string // where they stand: "config.toml:33"
 	Email    string
 	GitHub   string
 }
