@@ -85,6 +85,25 @@ func (t Tables) Known() config.Known {
 	return k
 }
 
+// Load reads the configuration at path. Of one with faults it says in the same
+// go what New would say, as far as that does not follow from them.
+func Load(path string, t Tables) (*config.Config, error) {
+	c, told, err := config.Survey(path, t.Known())
+	if err == nil || c == nil {
+		return c, err
+	}
+	f := &faults{file: filepath.Base(c.Path)}
+	f.add(f.file, err)
+	if _, more := New(c, t, Options{}); more != nil {
+		for _, line := range linesOf(more) {
+			if !told(fmt.Sprintf("%s:%d", f.file, f.line(line))) {
+				f.lines = append(f.lines, line)
+			}
+		}
+	}
+	return nil, f.err()
+}
+
 // New checks the configuration against everything it names, offline and
 // without secrets: policy, people, providers and their bindings, chat
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
@@ -109,7 +128,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		f.add(f.file, err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
 		f.add(f.file, err)
-	} else {
+	} else if !c.Partial { // what a faulty rule was to give is not known
 		tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}

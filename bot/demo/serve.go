@@ -21,7 +21,6 @@ import (
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
-	"quarterdeck/bot/config"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/store"
 	"quarterdeck/commands"
@@ -49,7 +48,7 @@ func serve(args []string) int {
 		orphaned()
 	}()
 	t := tables()
-	c, err := config.Load(args[0], t.Known())
+	c, err := app.Load(args[0], t)
 	if err == nil {
 		var a *app.App
 		a, err = app.New(c, t, app.Options{Version: "demo", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})

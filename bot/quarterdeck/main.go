@@ -51,7 +51,7 @@ type configured struct {
 }
 
 func (c configured) load() (*config.Config, error) {
-	return config.Load(c.Config, tables().Known())
+	return app.Load(c.Config, tables())
 }
 
 func (c configured) app(o app.Options) (*app.App, error) {
