@@ -285,12 +285,43 @@ func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (
 		return audit.Report{}, err
 	}
 	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
-	for _, s := range against {
-		if cp, err := audit.ParseCheckpoint(s); err == nil {
-			o.Against = append(o.Against, cp)
-			continue
-		}
-		o.Files = append(o.Files, s)
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
 	}
 	return audit.Verify(ctx, s, o)
+}
+
+// VerifyExport checks what audit.Export wrote against checkpoints, as Verify
+// does. key is the path of the public key that verifies them; it may be "" when
+// there are none.
+func VerifyExport(ctx context.Context, export io.Reader, key string, against []string) (audit.Report, error) {
+	var o audit.VerifyOptions
+	if key != "" {
+		public, err := audit.ReadPublicKey(key)
+		if err != nil {
+			return audit.Report{}, err
+		}
+		o.PublicKey = public
+	}
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
+	}
+	return audit.VerifyExport(ctx, export, o)
+}
+
+// hold adds checkpoints, each a line as posted or the path of a file of such
+// lines. A line that was copied badly is refused for what it is.
+func hold(o *audit.VerifyOptions, against []string) error {
+	for _, s := range against {
+		cp, err := audit.ParseCheckpoint(s)
+		switch {
+		case err == nil:
+			o.Against = append(o.Against, cp)
+		case audit.LooksLikeCheckpoint(s):
+			return err
+		default:
+			o.Files = append(o.Files, s)
+		}
+	}
+	return nil
 }
