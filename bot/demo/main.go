@@ -119,7 +119,7 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	s := &screen{data: data, kept: kept, supervisor: supervisor, bot: bot}
 	session := &terminal.Session{Socket: filepath.Join(data, "quarterdeck.sock"), As: "dev", Within: 30 * time.Second,
-		Local: s.local(), Next: (&teller{as: "dev"}).lines}
+		Local: s.local(), Next: new(teller).lines, Names: []string{"dev", "sre", "guest"}}
 	if err := bot.ready(ctx, filepath.Join(data, "quarterdeck.sock")); err != nil {
 		return err
 	}
