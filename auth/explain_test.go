@@ -23,14 +23,14 @@ func TestExplain(t *testing.T) {
 		{"allowed after needs", ask(member("dev-two", "developer"), bot.MayDeploy, shopProd), `
 dev-two may deploy on shop/prod, after a confirmation and 1 approval from sre
 decided by: grant 3 (config.toml:49)
-because: dev-two may deploy and rollback on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC)
+because: dev-two may deploy and roll back on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC)
 required by: require 1 (config.toml:80)
 would change it: without grant 3 (config.toml:49) (it holds in slack:C0OPS, mon-fri 08:00-18:00 (UTC) only) it would be denied on shop/prod
 roles of dev-two: developer`},
 		{"allowed twice", ask(member("x", "sre", "developer"), bot.MayDeploy, shopStaging), `
 x may deploy on shop/staging
 decided by: grant 1 (config.toml:41)
-because: developer may deploy, rollback, scale and use status on */staging
+because: developer may deploy, roll back, scale and use status on */staging
 would change it: without grant 1 (config.toml:41) and grant 2 (config.toml:45) it would be denied on shop/staging
 roles of x: sre, developer`},
 		{"no grant", ask(member("dev-one", "developer"), bot.MayDeploy, shopProd), `
@@ -177,5 +177,21 @@ func TestNoChangeGoesUnseen(t *testing.T) {
 		if len(Diff(before, describe(r))) != 2 {
 			t.Errorf("%+v: %q", *r.Requires[0].Approvals, Diff(before, describe(r)))
 		}
+	}
+}
+
+// Permissions that are no verbs are named together, behind one "use".
+func TestSentenceNamesPermissionsOnce(t *testing.T) {
+	t.Parallel()
+	p := mustNew(t, Rules{
+		Roles: []string{"sre"}, Targets: []bot.Target{{Service: "shop", Environment: "prod"}},
+		Grants: []Grant{{Roles: []string{"sre"}, Permissions: []string{"status", "rollback", "run.*"}, Targets: []string{"*/*"}}},
+	})
+	d := p.Decide(ask(member("oncall", "sre"), bot.MayRollback, shopProd))
+	if want := "sre may roll back and use status and run.* on */*"; d.Because != want {
+		t.Errorf("got %q, want %q", d.Because, want)
+	}
+	if got := p.Explain(ask(member("oncall", "sre"), bot.MayAskSelf, bot.TheBot)); !strings.HasPrefix(got, "oncall may ask about their own rights\n") {
+		t.Errorf("got %q", got)
 	}
 }

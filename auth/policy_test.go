@@ -102,7 +102,7 @@ func TestDecideSentences(t *testing.T) {
 		want string
 	}{
 		{"granted", ask(dev, bot.MayDeploy, shopStaging),
-			"yes | grant 1 (config.toml:41) | developer may deploy, rollback, scale and use status on */staging"},
+			"yes | grant 1 (config.toml:41) | developer may deploy, roll back, scale and use status on */staging"},
 		{"another target", ask(dev, bot.MayDeploy, shopProd),
 			"no | no grant | dev-one may not deploy on shop/prod | developer may deploy on */staging; shop/prod is not in it"},
 		{"another role", ask(dev, bot.MayRestart, shopStaging),
@@ -120,11 +120,11 @@ func TestDecideSentences(t *testing.T) {
 		{"the wrong channel and hour", in(at(ask(member("dev-two"), bot.MayDeploy, shopProd), saturday), "slack:C1"),
 			"no | no grant | dev-two may not deploy on shop/prod | allowed in slack:C0OPS, mon-fri 08:00-18:00 (UTC) only"},
 		{"an own grant, and what it needs", ask(member("dev-two"), bot.MayDeploy, shopProd),
-			"yes, after a confirmation and 1 approval from sre | grant 3 (config.toml:49) | dev-two may deploy and rollback on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC) | require 1 (config.toml:80)"},
+			"yes, after a confirmation and 1 approval from sre | grant 3 (config.toml:49) | dev-two may deploy and roll back on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC) | require 1 (config.toml:80)"},
 		{"the first of two grants", ask(member("x", "sre", "developer"), bot.MayDeploy, shopStaging),
-			"yes | grant 1 (config.toml:41) | developer may deploy, rollback, scale and use status on */staging"},
+			"yes | grant 1 (config.toml:41) | developer may deploy, roll back, scale and use status on */staging"},
 		{"two grants for two resources", ask(member("dev-two", "developer", "release-manager"), bot.MayDeploy, paymentsStaging, shopStaging, shopProd),
-			"yes, after a confirmation and 1 approval from sre | grant 1 (config.toml:41), grant 3 (config.toml:49) | developer may deploy, rollback, scale and use status on */staging; dev-two may deploy and rollback on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC) | require 1 (config.toml:80)"},
+			"yes, after a confirmation and 1 approval from sre | grant 1 (config.toml:41), grant 3 (config.toml:49) | developer may deploy, roll back, scale and use status on */staging; dev-two may deploy and roll back on shop/prod, in slack:C0OPS, mon-fri 08:00-18:00 (UTC) | require 1 (config.toml:80)"},
 		{"the strictest of two requires", ask(sre, bot.MayDeploy, paymentsProd),
 			"yes, after a confirmation, 2 approvals from sre and a reason that matches OPS-[0-9]+ | grant 2 (config.toml:45) | sre may do everything on */* | require 1 (config.toml:80), require 2 (config.toml:85)"},
 		{"rollback is not held up by a rule about everything", ask(sre, bot.MayRollback, paymentsProd),

@@ -29,19 +29,33 @@ func few(words []string, last string) string {
 }
 
 // act writes a permission as what one does: "deploy", "use run.approve".
-// Names that are no verbs are those of families and those that only look.
 func (p *Policy) act(permission bot.Permission) string {
-	name := string(permission)
+	verb, name := p.verb(permission)
+	if verb == "" {
+		return "use " + name
+	}
+	return verb
+}
+
+// verb gives what one does with a permission, or its name where that is no
+// verb: those of families, and those that only look.
+func (p *Policy) verb(permission bot.Permission) (verb, name string) {
+	name = string(permission)
+	switch {
+	case permission == bot.MayAskSelf:
+		return "ask about their own rights", name
+	case permission == bot.MayRollback:
+		return "roll back", name
+	case strings.Contains(name, "."):
+		return "", name
+	}
 	if i, ok := p.numbers[permission]; ok {
 		help := p.permissions[i].Help
 		if strings.HasPrefix(help, "see ") || strings.HasPrefix(help, "read ") {
-			return "use " + name
+			return "", name
 		}
 	}
-	if strings.Contains(name, ".") {
-		return "use " + name
-	}
-	return name
+	return name, name
 }
 
 // on writes " on shop/prod", or "" for the bot itself.
@@ -64,19 +78,26 @@ func who(roles, persons []string) string {
 	return few(append(slices.Clone(roles), persons...), "and")
 }
 
-// acts writes the permissions of a rule: "deploy and use run.approve"; all is
-// what "*" is called.
+// acts writes the permissions of a rule: "deploy and use status and
+// run.approve"; all is what "*" is called.
 func (p *Policy) acts(patterns []string, all string) string {
-	words := make([]string, len(patterns))
-	for i, pattern := range patterns {
+	var words, names []string
+	for _, pattern := range patterns {
 		switch {
 		case pattern == wildcard:
-			words[i] = all
+			words = append(words, all)
 		case strings.Contains(pattern, wildcard):
-			words[i] = "use " + pattern
+			names = append(names, pattern)
 		default:
-			words[i] = p.act(bot.Permission(pattern))
+			if verb, name := p.verb(bot.Permission(pattern)); verb == "" {
+				names = append(names, name)
+			} else {
+				words = append(words, verb)
+			}
 		}
+	}
+	if len(names) > 0 {
+		words = append(words, "use "+list(names, "and"))
 	}
 	return list(words, "and")
 }

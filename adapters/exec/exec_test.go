@@ -109,7 +109,7 @@ func TestProgramThatIsNotThere(t *testing.T) {
 	}
 	d := bound.(*deployer)
 	p, _ := w.run(d, w.begin(d, "v2", "run-1"))
-	if p.State != bot.OpFailed || p.Text != "the command could not be started: no such file or directory" {
+	if p.State != bot.OpFailed || p.Text != "the command could not be started: "+filepath.Join(w.dir, "work", "absent")+" does not exist" {
 		t.Errorf("it ends %s: %q", p.State, p.Text)
 	}
 	if _, err := d.Current(t.Context()); bot.KindOf(err) != bot.Unavailable {
@@ -289,6 +289,9 @@ func TestRollbackAndRestart(t *testing.T) {
 	d.table.Restart = nil
 	dep := deployment("v2")
 	dep.Action = provider.Restart
+	if err := d.Can(provider.Restart); bot.KindOf(err) != bot.Invalid {
+		t.Errorf("got %v", err)
+	}
 	if _, err := d.Begin(dep, bot.Task{Key: "k", Actor: "dev-one"}); bot.KindOf(err) != bot.Invalid {
 		t.Errorf("restart that is not configured: %v", err)
 	}

@@ -68,6 +68,12 @@ func (d *deployer) Begin(body provider.Deployment, t bot.Task) (bot.Handle, erro
 	return pack(bot.Handle{Key: t.Key, Target: d.target}, state{Deployment: body, Task: t, Host: d.host, Begun: d.clock.Now()})
 }
 
+// Can implements provider.Limited.
+func (d *deployer) Can(a provider.Action) error {
+	_, err := d.argv(a)
+	return err
+}
+
 func (d *deployer) argv(a provider.Action) ([]string, error) {
 	switch a {
 	case provider.Deploy:
@@ -76,7 +82,7 @@ func (d *deployer) argv(a provider.Action) ([]string, error) {
 		return d.table.Rollback, nil
 	case provider.Restart:
 		if len(d.table.Restart) == 0 {
-			return nil, bot.Errorf(bot.Invalid, "%s has no restart command configured", d.target)
+			return nil, bot.Errorf(bot.Invalid, "%s cannot be restarted: its deploy table names no program for it; give it restart = [\"PROGRAM\"]", d.target)
 		}
 		return d.table.Restart, nil
 	}

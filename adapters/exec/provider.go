@@ -216,6 +216,7 @@ func (p *execProvider) BindDeploy(t bot.Target, raw provider.Raw) (provider.Depl
 var (
 	_ provider.DeployBinder = (*execProvider)(nil)
 	_ provider.Deployer     = (*deployer)(nil)
+	_ provider.Limited      = (*deployer)(nil)
 	_ bot.Timed             = (*deployer)(nil)
 )
 

@@ -171,7 +171,7 @@ func (d *deployer) ask(ctx context.Context, what string, argv []string, into any
 	}
 	program, err := d.program(argv)
 	if err != nil {
-		return nil, d.failed(what, "cannot be found", err)
+		return nil, d.failed(what, "could not be started: "+notInPath(argv[0]), err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.settings.ReadTimeout.or(defaultReadTimeout))
 	defer cancel()
@@ -205,7 +205,7 @@ func (d *deployer) ask(ctx context.Context, what string, argv []string, into any
 		}
 		return nil, d.failed(what, "failed ("+ended.ProcessState.String()+")", cause)
 	default:
-		return nil, d.failed(what, "could not be started", err)
+		return nil, d.failed(what, "could not be started: "+notStarted(program, d.dir, err), err)
 	}
 	if stdout.over {
 		return nil, d.unreadable(what, fmt.Errorf("more than %d bytes", maxAnswer))

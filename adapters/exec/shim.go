@@ -149,7 +149,7 @@ func (w *watcher) run() error {
 	out.started()
 	if err != nil {
 		out.close()
-		return w.finish(exit{Code: -1, Error: startSentence(err)}, err)
+		return w.finish(exit{Code: -1, Error: notStarted(w.Program, w.Dir, err)}, err)
 	}
 	noted := w.noteCommand(cmd.Process.Pid)
 	w.at(pointRunning)
@@ -251,13 +251,4 @@ func (e *exit) describe(state *os.ProcessState) {
 func (w *watcher) finish(e exit, besides error) error {
 	e.At = time.Now().UTC()
 	return errors.Join(besides, w.folder.replace(exitFile(w.Attempt), e, true))
-}
-
-// startSentence says why a command cannot be started, without its path.
-func startSentence(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno.Error()
-	}
-	return "the system refuses it"
 }

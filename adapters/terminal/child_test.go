@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // childSocket makes the test binary a session on its own standard input and
@@ -18,9 +19,9 @@ func child(socket string) int {
 	defer stop()
 	steps := []string{"whoami", "/as sre\nwhoami"}
 	s := &Session{Socket: socket, As: "dev",
-		Next: func() string {
+		Next: func(as string) string {
 			if len(steps) == 0 {
-				return ""
+				return "# that was all, " + as
 			}
 			next := steps[0]
 			steps = steps[1:]
@@ -29,6 +30,14 @@ func child(socket string) int {
 		Local: map[string]Local{"tamper": func(_ context.Context, args []string, out io.Writer) error {
 			_, err := fmt.Fprintln(out, "tampered with", args)
 			return err
+		}, "crash": func(_ context.Context, _ []string, out io.Writer) error {
+			go func() {
+				time.Sleep(50 * time.Millisecond) // the prompt is back by then, or comes after it
+				for _, part := range []string{"killed the bot with -9 in the middle of a deployment; ", "it is ", "being started again at once\n"} {
+					fmt.Fprint(out, part)
+				}
+			}()
+			return nil
 		}}}
 	if err := s.Chat(ctx); err != nil {
 		fmt.Println(err)

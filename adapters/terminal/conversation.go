@@ -123,6 +123,21 @@ func (c *conversation) take(card bot.Card) bool {
 	return fresh
 }
 
+// line gives the line that a card answers, "" where it answers none of this
+// session's.
+func (c *conversation) line(card bot.Card) string {
+	n := int64(0)
+	if card.ReplyTo != "" {
+		n = c.number(card.ReplyTo)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a, ok := c.asked[n]; ok {
+		return a.line
+	}
+	return ""
+}
+
 // refuse notes that line n never reached the bot.
 func (c *conversation) refuse(n int64, o bot.Outcome) {
 	c.mu.Lock()

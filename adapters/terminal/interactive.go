@@ -100,8 +100,12 @@ func (s *Session) nextStep(ctx context.Context, editor *liner.State) (quit bool)
 		return false
 	}
 	first := true
-	for line := range strings.SplitSeq(s.Next(), "\n") {
+	for line := range strings.SplitSeq(s.Next(s.as), "\n") {
 		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if said, ok := strings.CutPrefix(line, "#"); ok {
+			s.screen.say(strings.TrimSpace(said))
 			continue
 		}
 		if first {

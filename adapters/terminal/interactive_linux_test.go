@@ -250,10 +250,17 @@ func TestInteractive(t *testing.T) {
 	p.types("\r")
 	top += "dev> /as sre\nsre> whoami\nyou are terminal:sre\n"
 	p.sees(top + "sre>")
-	p.types("tamper row 3\r")
+	p.types("\r") // the story is over
+	top += "sre>\nthat was all, sre\n"
+	p.sees(top + "sre>")
+	p.types("crash\r") // tells later, when the prompt is back, with something typed there
+	p.types("half a li")
+	top += "sre> crash\nkilled the bot with -9 in the middle of a deployment; it is being started again\n  at once\n"
+	p.sees(top + "sre> half a li")
+	p.types("\x15tamper row 3\r")
 	top += "sre> tamper row 3\ntampered with [row 3]\n"
 	p.sees(top + "sre>")
-	p.types("\x1b[A\x1b[A\r") // history
+	p.types("\x1b[A\x1b[A\x1b[A\r") // history
 	top += "sre> whoami\nyou are terminal:sre\n"
 	p.sees(top + "sre>")
 	p.types("\x04") // Ctrl-D

@@ -29,6 +29,9 @@ const (
 	returnsWithin = 30 * time.Second
 	// retrySoon is when a card for such a session is tried again.
 	retrySoon = 300 * time.Millisecond
+	// keptFor is how long a card waits for a session that went away: one that
+	// has not come back by then was closed.
+	keptFor = 10 * time.Minute
 	// acceptTries bounds how often in a row accepting may fail.
 	acceptTries = 100
 )
@@ -101,6 +104,9 @@ func New(o Options) (*Network, error) {
 
 // Network gives "terminal".
 func (n *Network) Network() string { return "terminal" }
+
+// Kept is how long a card waits for its session to come back.
+func (n *Network) Kept() time.Duration { return keptFor }
 
 // Listening is closed when the socket takes connections.
 func (n *Network) Listening() <-chan struct{} { return n.listening }

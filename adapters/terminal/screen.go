@@ -23,6 +23,7 @@ type screen struct {
 	mu        sync.Mutex
 	prompting bool
 	lost      bool
+	begun     string            // of a line that a command of the session is writing
 	last      string            // key of the card printed last, "" for anything else
 	rows      int               // rows it takes
 	columns   int               // of the terminal it was printed on
@@ -255,12 +256,30 @@ func (s *screen) ask(prompt string) {
 	s.write(clean(prompt))
 }
 
-// Write prints what a command of the session itself has to say.
+// Write prints what a command of the session itself has to say, line by line:
+// one that comes while the prompt stands there is put above it.
 func (s *screen) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = ""
-	return s.w.Write(b)
+	s.begun += string(b)
+	for {
+		line, rest, ended := strings.Cut(s.begun, "\n")
+		if !ended {
+			return len(b), nil
+		}
+		s.begun = rest
+		s.line(strings.TrimRight(line, " "))
+	}
+}
+
+// flush prints a last line that was left without its end.
+func (s *screen) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun != "" {
+		s.line(s.begun)
+		s.begun = ""
+	}
 }
 
 // write prints; s.mu is held. There is nobody to tell when it fails: the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/nearest"
 )
 
 const (
@@ -44,8 +46,12 @@ type Session struct {
 	In  io.Reader // os.Stdin by default
 	Out io.Writer // os.Stdout by default
 	// Next gives the line, or the lines separated by \n, that an empty Enter
-	// types; "" for none. Only asked on a terminal.
-	Next func() string
+	// types, when as is who speaks now; "" for none. A line that begins with # is
+	// said instead. Only asked on a terminal.
+	Next func(as string) string
+	// Names are those that somebody declared owns, for whoever mistypes one
+	// after /as.
+	Names []string
 	// Local are commands that never reach the bot, by their first word or two.
 	Local map[string]Local
 	// Within is how long the bot may take to be there at the start; 5 seconds
@@ -57,6 +63,9 @@ type Session struct {
 	screen *screen
 	as     string // who speaks now
 	prompt string
+	hints  bool // somebody reads along
+	// unknown says that nobody declared owns the account that speaks now.
+	unknown bool
 }
 
 // RunOptions is how RunOnce prints.
@@ -76,9 +85,13 @@ type RunOptions struct {
 // more, no such name, or a line that was never answered. A read of In that
 // cannot be interrupted may outlive the call.
 func (s *Session) Chat(ctx context.Context) error {
+	s.hints = true
 	return s.connected(ctx, func(ctx context.Context) error {
 		in, isFile := s.In.(*os.File)
 		tty := isFile && isTerminal(in)
+		if s.unknown {
+			s.screen.say(s.stranger(s.As, ""))
+		}
 		if tty && in == os.Stdin && s.screen.file == os.Stdout && s.screen.tty() && liner.TerminalSupported() {
 			s.link.away = 0
 			return s.interactive(ctx)
@@ -179,7 +192,55 @@ func (s *Session) become(ctx context.Context, name string) error {
 		return err
 	}
 	s.speakAs(name, r.Who)
+	// The bot describes an account that nobody owns by its id and a remark.
+	s.unknown = r.Account != "" && strings.HasPrefix(r.Who, string(r.Account)+" ")
 	return nil
+}
+
+// stranger says what becomes of somebody whom nobody declared, and the way back
+// to before.
+func (s *Session) stranger(name, before string) string {
+	account, _ := strings.CutSuffix(s.prompt, "> ")
+	text := fmt.Sprintf("no declared person owns %s, so everything it asks is denied", account)
+	names := slices.Sorted(slices.Values(s.Names))
+	if len(names) > 0 {
+		text += "; there are " + strings.Join(names, ", ")
+		if !slices.Contains(names, before) {
+			before = s.Names[0]
+		}
+	}
+	if before != "" && before != name {
+		text += fmt.Sprintf("; /as %s goes back to %s", before, before)
+	} else if name != "" {
+		text += "; /as alone makes you yourself again"
+	}
+	if near := nearest.Of(name, names); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return text
+}
+
+// hint says what else a line that the bot did not take could have been meant
+// as: a command of the session's own, or its end.
+func (s *Session) hint(line string) {
+	words := strings.Fields(line)
+	if !s.hints || len(words) == 0 {
+		return
+	}
+	switch strings.ToLower(words[0]) {
+	case "exit", "quit", "logout", "bye", "q":
+		s.screen.say("to leave, type /quit or press Ctrl-D")
+		return
+	}
+	names := s.localNames()
+	slices.Sort(names)
+	near := nearest.Of(words[0], names)
+	if near == "" && len(words) > 1 {
+		near = nearest.Of(words[0]+" "+words[1], names)
+	}
+	if near != "" {
+		s.screen.say(fmt.Sprintf("the session itself knows %q; did you mean that?", near))
+	}
 }
 
 func (s *Session) speakAs(name, who string) {
@@ -198,7 +259,9 @@ func (s *Session) sessionLine(ctx context.Context, line string) (handled, quit b
 		if !ok {
 			continue
 		}
-		if err := local(ctx, words[n:], s.screen); err != nil && ctx.Err() == nil {
+		err := local(ctx, words[n:], s.screen)
+		s.screen.flush()
+		if err != nil && ctx.Err() == nil {
 			s.screen.say(name + ": " + sentence(err))
 		}
 		return true, false
@@ -214,8 +277,11 @@ func (s *Session) sessionLine(ctx context.Context, line string) (handled, quit b
 		if len(words) == 2 {
 			name = words[1]
 		}
+		before := s.as
 		if err := s.become(ctx, name); err != nil && ctx.Err() == nil {
 			s.screen.say(refusal(err))
+		} else if s.unknown {
+			s.screen.say(s.stranger(name, before))
 		}
 	case words[0] == "/as":
 		s.screen.say("/as takes one name; write it like /as sre, or /as alone to be yourself again")
@@ -276,6 +342,9 @@ func (s *Session) take(e event) {
 	case eventCard:
 		if s.talk.take(e.card) {
 			s.screen.show(e.card, e.thread)
+			if e.card.Outcome == bot.OutcomeInvalid || e.card.Outcome == bot.OutcomeDenied {
+				s.hint(s.talk.line(e.card))
+			}
 		}
 	case eventRefused:
 		card := refused(e)

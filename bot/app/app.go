@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -84,6 +85,25 @@ func (t Tables) Known() config.Known {
 	return k
 }
 
+// Load reads the configuration at path. Of one with faults it says in the same
+// go what New would say, as far as that does not follow from them.
+func Load(path string, t Tables) (*config.Config, error) {
+	c, told, err := config.Survey(path, t.Known())
+	if err == nil || c == nil {
+		return c, err
+	}
+	f := &faults{file: filepath.Base(c.Path)}
+	f.add(f.file, err)
+	if _, more := New(c, t, Options{}); more != nil {
+		for _, line := range linesOf(more) {
+			if !told(fmt.Sprintf("%s:%d", f.file, f.line(line))) {
+				f.lines = append(f.lines, line)
+			}
+		}
+	}
+	return nil, f.err()
+}
+
 // New checks the configuration against everything it names, offline and
 // without secrets: policy, people, providers and their bindings, chat
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
@@ -108,8 +128,9 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		f.add(f.file, err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
 		f.add(f.file, err)
-	} else {
+	} else if !c.Partial { // what a faulty rule was to give is not known
 		tooFewApprovers(c, a.Directory, a.Policy, f)
+		idleRoles(c, f)
 	}
 	a.guide = &router.Guide{Catalog: a.Catalog}
 	for _, ct := range t.Chats {
@@ -129,6 +150,25 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// Warnings gives what the configuration names and is not there on this machine,
+// one line each, "config.toml:41: ...", in the order of the file. None of it
+// keeps the bot from starting.
+func (a *App) Warnings() []string {
+	var lines []string
+	for _, s := range a.Config.Services {
+		deployer, err := a.Catalog.Deployer(s.Target)
+		if err != nil {
+			continue
+		}
+		if d, ok := deployer.(provider.Inspected); ok {
+			for _, line := range d.Inspect() {
+				lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+			}
+		}
+	}
+	return lines
 }
 
 // Ready is closed once the bot takes commands.
@@ -245,12 +285,43 @@ func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (
 		return audit.Report{}, err
 	}
 	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
-	for _, s := range against {
-		if cp, err := audit.ParseCheckpoint(s); err == nil {
-			o.Against = append(o.Against, cp)
-			continue
-		}
-		o.Files = append(o.Files, s)
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
 	}
 	return audit.Verify(ctx, s, o)
+}
+
+// VerifyExport checks what audit.Export wrote against checkpoints, as Verify
+// does. key is the path of the public key that verifies them; it may be "" when
+// there are none.
+func VerifyExport(ctx context.Context, export io.Reader, key string, against []string) (audit.Report, error) {
+	var o audit.VerifyOptions
+	if key != "" {
+		public, err := audit.ReadPublicKey(key)
+		if err != nil {
+			return audit.Report{}, err
+		}
+		o.PublicKey = public
+	}
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
+	}
+	return audit.VerifyExport(ctx, export, o)
+}
+
+// hold adds checkpoints, each a line as posted or the path of a file of such
+// lines. A line that was copied badly is refused for what it is.
+func hold(o *audit.VerifyOptions, against []string) error {
+	for _, s := range against {
+		cp, err := audit.ParseCheckpoint(s)
+		switch {
+		case err == nil:
+			o.Against = append(o.Against, cp)
+		case audit.LooksLikeCheckpoint(s):
+			return err
+		default:
+			o.Files = append(o.Files, s)
+		}
+	}
+	return nil
 }

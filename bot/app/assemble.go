@@ -15,6 +15,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/nearest"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/store"
 )
@@ -79,6 +80,40 @@ func tooFewApprovers(c *config.Config, d *directory.Directory, p *auth.Policy, f
 		say := fmt.Sprintf("%d %s%s are required, but only %d %s; give it to more people or lower the count",
 			q.Approvals.Count, asked, from, able, holds)
 		f.add(q.Where, bot.Errorf(bot.Invalid, "%s", say))
+	}
+}
+
+// idleRoles refuses a role of a person that nothing else names: it gives
+// nothing, so that it is a slip.
+func idleRoles(c *config.Config, f *faults) {
+	var named []string
+	for _, r := range c.Roles {
+		named = append(named, r.Name)
+	}
+	for _, g := range c.Grants {
+		named = append(named, g.Roles...)
+	}
+	for _, d := range c.Denies {
+		named = append(named, d.Roles...)
+	}
+	for _, q := range c.Requires {
+		if q.Approvals != nil {
+			named = append(named, q.Approvals.From...)
+		}
+	}
+	slices.Sort(named)
+	named = slices.Compact(named)
+	for _, p := range c.People {
+		for _, role := range p.Roles {
+			if slices.Contains(named, role) {
+				continue
+			}
+			meant := "name it in a rule or take it away"
+			if near := nearest.Of(role, named); near != "" {
+				meant = fmt.Sprintf("did you mean %q?", near)
+			}
+			f.add(p.RolesAt, bot.Errorf(bot.Invalid, "%s has the role %q, which no rule and no [[role]] names; %s", p.Name, role, meant))
+		}
 	}
 }
 

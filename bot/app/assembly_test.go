@@ -70,6 +70,10 @@ permissions = ["deploy"`}},
 		[]string{`config.toml:39: 2 approvals are required, but only 1 person holds run.approve; give it to more people or lower the count`}},
 	"approvals that nobody may give": {[]edit{{`approvals = { count = 1, from = ["sre"] }`, `approvals = { count = 1 }`}},
 		[]string{`config.toml:35: require 1: its approvals name no roles in "from", and no grant gives anybody run.approve; nobody could approve`}},
+	"role of a person that nothing names": {[]edit{{"name = \"trainee\"\n", "name = \"trainee\"\nroles = [\"developr\"]\n"}},
+		[]string{`config.toml:26: trainee has the role "developr", which no rule and no [[role]] names; did you mean "developer"?`}},
+	"role of a person that is like none": {[]edit{{"name = \"trainee\"\n", "name = \"trainee\"\nroles = [\"developer\", \"cook\"]\n"}},
+		[]string{`config.toml:26: trainee has the role "cook", which no rule and no [[role]] names; name it in a rule or take it away`}},
 	"account of two persons": {[]edit{{`accounts = ["x:trainee"]`, `accounts = ["x:trainee", "x:dev"]`}},
 		[]string{`config.toml:24: person "trainee": account "x:dev" belongs to "dev" (config.toml:12) already; one account belongs to one person`}},
 	"two persons of one name": {[]edit{{`name = "trainee"`, `name = "dev"`}},
@@ -122,6 +126,49 @@ func TestFaultyConfigurations(t *testing.T) {
 				if strings.HasSuffix(line, ".") || strings.Contains(line, "xoxb-") {
 					t.Errorf("%q is no sentence for people", line)
 				}
+			}
+		})
+	}
+}
+
+// What the file alone shows and what only the whole assembly shows is said in one
+// go, and nothing that merely follows from another fault.
+func TestFaultsOfBothKindsAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		edits []edit
+		want  []string
+	}{
+		"a key and a name": {[]edit{{"rate = 100000\n", "rate = 100000\nconfirm_expire = \"2m\"\n"}, {`permissions = ["audit"]`, `persons = ["der"]` + "\n" + `permissions = ["audti"]`}},
+			[]string{
+				`config.toml:5: unknown key "confirm_expire" in [bot]; did you mean "confirm_expires"?`,
+				`config.toml:33: grant 2: there is no person "der"; did you mean "dev"?`,
+				`config.toml:33: grant 2: there is no permission "audti"; did you mean "audit"?`}},
+		"two rules": {[]edit{{`permissions = ["audit"]`, `permission = ["audit"]`}, {`targets = ["*/prod"]`, `targets = ["*/prd"]`}},
+			[]string{
+				`config.toml:34: unknown key "permission" in [[grant]]; did you mean "permissions"?`,
+				`config.toml:35: require 1: no target matches "*/prd"; did you mean "*/prod"?`}},
+		"the only rule about a role": {[]edit{{`approvals = { count = 1, from = ["sre"] }`, `aprovals = { count = 1, from = ["sre"] }`}},
+			[]string{`config.toml:39: unknown key "aprovals" in [[require]]; did you mean "approvals"?`}},
+		"no database": {[]edit{{"database = \"sqlite:q.db\"\n", ""}, {`permissions = ["audit"]`, `permissions = ["audti"]`}},
+			[]string{
+				`config.toml:1: [bot] needs database = "sqlite:PATH"`,
+				`config.toml:31: grant 2: there is no permission "audti"; did you mean "audit"?`}},
+		"a person, on whom much depends": {[]edit{{"name = \"sre\"\n", "nmae = \"sre\"\n"}, {`permissions = ["audit"]`, `permissions = ["audti"]`}},
+			[]string{
+				`config.toml:16: a person needs a name`,
+				`config.toml:17: unknown key "nmae" in [[person]]; did you mean "name"?`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, friendly, providertest.NewFriendly)
+			w.configure(edited(t, c.edits...))
+			loaded, err := app.Load(w.path, w.tables())
+			if loaded != nil || bot.KindOf(err) != bot.Invalid {
+				t.Fatalf("it was taken: %v", err)
+			}
+			if got, want := bot.Sentence(err, ""), strings.Join(c.want, "\n"); got != want {
+				t.Errorf("said\n%s\nwant\n%s", got, want)
 			}
 		})
 	}

@@ -60,7 +60,7 @@ func (c Checkpoint) SignedBy(public ed25519.PublicKey) bool {
 // and quotes or backticks that a chat network or a person put there, are
 // allowed. It does not check the signature.
 func ParseCheckpoint(s string) (Checkpoint, error) {
-	s = strings.Trim(s, " \t\r\n`\"'>")
+	s = strings.Trim(s, around)
 	words := strings.Fields(s)
 	if len(words) == 0 || words[0] != checkpointWord {
 		return Checkpoint{}, bot.Errorf(bot.Invalid, "this is no checkpoint; it starts with %q and is one line", checkpointWord)
@@ -103,6 +103,16 @@ func ParseCheckpoint(s string) (Checkpoint, error) {
 		return Checkpoint{}, bot.Errorf(bot.Invalid, "this checkpoint is not in the form it was written in")
 	}
 	return c, nil
+}
+
+// around is what people and networks put around a checkpoint.
+const around = " \t\r\n`\"'>"
+
+// LooksLikeCheckpoint reports whether s was meant to be a checkpoint: it begins
+// as one does, however it goes on.
+func LooksLikeCheckpoint(s string) bool {
+	word, _, _ := strings.Cut(strings.Trim(s, around), " ")
+	return word == checkpointWord
 }
 
 // maxCheckpoint bounds the length of one line of a checkpoint file.

@@ -20,6 +20,7 @@ type Known struct {
 // Config is a whole configuration. All paths are absolute.
 type Config struct {
 	Path         string
+	Partial      bool // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
 	Chats        map[string]bot.Raw // [chat.NAME]
@@ -62,6 +63,7 @@ type Person struct {
 	Name     string
 	Accounts []bot.AccountID
 	Roles    []string
+	RolesAt  string // where they stand: "config.toml:33"
 	Email    string
 	GitHub   string
 }

@@ -25,6 +25,14 @@ type decoder struct {
 
 func (d *decoder) fail(at *node, what, remedy string) {
 	f := Fault{File: d.file, What: what, Remedy: remedy}
+	for n := at; n != nil && n.parent != nil; n = n.parent {
+		if n.header != "" {
+			f.header = n.line
+		}
+		if n.key != "" {
+			f.top = n.key
+		}
+	}
 	for at != nil && at.line == 0 {
 		at = at.parent
 	}

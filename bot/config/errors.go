@@ -16,6 +16,9 @@ type Fault struct {
 	Column int    // from 1, in bytes; 0 where Line is 0
 	What   string // what is wrong
 	Remedy string // what was expected, or the nearest match; may be ""
+
+	top    string // the file's own key that it is under: "grant"; "" for none
+	header int    // line of the outermost header above it, 0 for none
 }
 
 // String gives the fault as one line: "config.toml:12: what; remedy".

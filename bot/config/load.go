@@ -25,6 +25,47 @@ const maxFile = 4 << 20
 // inside give [Errors] with all of them, which errors.As also finds as a
 // *bot.Error of kind Invalid. Safe for concurrent use.
 func Load(path string, known Known) (*Config, error) {
+	c, _, err := Survey(path, known)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Survey is Load for those who check further: with faults that leave the rest of
+// the file as it was meant, it gives beside the error the Config without what is
+// faulty. Nothing may be run with that, but what else is wrong with it can be
+// said in the same go; except about what told gives true for, a place such as
+// "config.toml:41": what is found there may follow from a fault already named.
+// Otherwise the Config is nil beside an error.
+func Survey(path string, known Known) (c *Config, told func(where string) bool, err error) {
+	l, err := readFile(path, known)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = l.faults.err()
+	if err == nil {
+		return &l.out, nil, nil
+	}
+	faulty := map[string]bool{}
+	for _, f := range l.faults {
+		switch f.top {
+		case "bot", "audit", "chat", "grant", "deny", "require":
+			faulty[fmt.Sprintf("%s:%d", f.File, f.header)] = true
+			l.out.Partial = true
+		default: // who there is, and what, is not known, and much follows from it
+			return nil, nil, err
+		}
+	}
+	if l.out.Bot.State == "" { // no database to put it beside
+		l.out.Bot.State = l.path("state")
+	}
+	return &l.out, func(where string) bool { return faulty[where] }, err
+}
+
+// readFile reads a configuration with all its faults; the error is of a file
+// that cannot be used at all.
+func readFile(path string, known Known) (*loader, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, bot.Errorf(bot.Invalid, "%s is not a path", path)
@@ -47,10 +88,7 @@ func Load(path string, known Known) (*Config, error) {
 	l.people()
 	l.rules()
 	l.targets()
-	if err := l.faults.err(); err != nil {
-		return nil, err
-	}
-	return &l.out, nil
+	return l, nil
 }
 
 // contents reads the file, once it is known that nobody else could have

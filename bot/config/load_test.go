@@ -34,7 +34,7 @@ func TestGoodLoads(t *testing.T) {
 		t.Errorf("[audit] is %+v", a)
 	}
 	for _, want := range []struct{ got, want any }{
-		{c.People, []config.Person{{Where: "config.toml:18", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"},
+		{c.People, []config.Person{{Where: "config.toml:18", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"}, RolesAt: "config.toml:21",
 			Email: "dev-one@example.com", GitHub: "dev-one"}}},
 		{c.Roles, []config.Role{{Where: "config.toml:24", Name: "sre", Groups: []string{"slack-group:S1"}}}},
 		{c.Grants, []config.Grant{{Where: "config.toml:27", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},

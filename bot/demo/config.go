@@ -1,15 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"quarterdeck/bot/demo/platform"
 )
 
 // configuration is the demo's config.toml: the same rules a small team would
 // write, on the demo's own platform. It is an ordinary configuration of the
 // ordinary bot.
-const configuration = `# Written by the demo; change it and type: restart-bot
+const configuration = `# Written by the demo; what you change counts from its next start with --data
 [bot]
 database = "sqlite:quarterdeck.db"
 socket   = "quarterdeck.sock"
@@ -70,6 +74,26 @@ deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["
 [service.shop.prod]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 `
+
+// checkFolder refuses a folder that holds somebody else's files: the demo would
+// put its own among them. Empty ones and those of an earlier demo are taken.
+func checkFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(platform.CLIPath(filepath.Join(dir, "platform"))); err == nil {
+		return nil
+	}
+	// One that was interrupted may have got no further than its configuration.
+	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && string(written) == configuration {
+		return nil
+	}
+	return fmt.Errorf("%s is not empty and no earlier demo's folder (it holds %s); name a new folder, or one of an earlier demo", dir, entries[0].Name())
+}
 
 // writeConfiguration puts config.toml into dir unless one is there, and gives
 // its path.

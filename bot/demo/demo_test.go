@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -292,6 +293,117 @@ func TestEmptyScript(t *testing.T) {
 func TestArgumentIsRefused(t *testing.T) {
 	out, err := exec.Command(build(t), "prod").CombinedOutput()
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), "it takes --data DIR") {
+		t.Errorf("ended with %v: %s", err, out)
+	}
+}
+
+// hasty starts a demo in a temporary folder of its own and gives that folder's
+// place once the bot's process was started.
+func hasty(t *testing.T) (cmd *exec.Cmd, data string) {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "qd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	cmd = exec.Command(build(t))
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	await(t, "the bot's process", func() bool {
+		found, err := filepath.Glob(filepath.Join(tmp, "quarterdeck-*", "bot.log"))
+		if err != nil || len(found) == 0 {
+			return false
+		}
+		data = filepath.Dir(found[0])
+		return true
+	})
+	return cmd, data
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// A newcomer who changes their mind in the first second leaves nothing behind.
+func TestInterruptedWhileStarting(t *testing.T) {
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond} {
+		cmd, data := hasty(t)
+		time.Sleep(after)
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil { // as a terminal does
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // its state is looked at
+		if code := cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("after %s it ended with %s", after, cmd.ProcessState)
+		}
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Errorf("after %s the folder is left (%v)", after, err)
+		}
+	}
+}
+
+// A demo that is killed takes its bot with it.
+func TestKilled(t *testing.T) {
+	cmd, data := hasty(t)
+	listens := func() bool {
+		conn, err := net.DialTimeout("unix", filepath.Join(data, "quarterdeck.sock"), time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	await(t, "the bot", listens)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	await(t, "the bot's end", func() bool { return !listens() })
+}
+
+// A folder with other files in it stays as it is.
+func TestForeignFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(build(t), "--data", dir).CombinedOutput()
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), "is not empty and no earlier demo's folder (it holds thesis.tex)") {
+		t.Errorf("ended with %v: %s", err, out)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+}
+
+// What is wrong with a configuration that somebody changed is said here, not
+// only in a log.
+func TestSpoiltConfiguration(t *testing.T) {
+	s := begin(t)
+	s.end()
+	path := filepath.Join(s.dir, "config.toml")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(raw, []byte("impersonate"), []byte("impersonat"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program.path, "--data", s.dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `did you mean "impersonate"?`) {
 		t.Errorf("ended with %v: %s", err, out)
 	}
 }

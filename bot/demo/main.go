@@ -47,7 +47,8 @@ func main() {
 		fmt.Fprintf(os.Stderr, "the demo takes no argument %q; it takes --data DIR\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
+	// From here on a Ctrl-C ends all of it and removes what was made.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := demo(ctx, *data); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -68,10 +69,13 @@ func demo(ctx context.Context, data string) (err error) {
 	kept := data != ""
 	if kept {
 		if data, err = filepath.Abs(data); err == nil {
+			err = checkFolder(data)
+		}
+		if err == nil {
 			err = os.MkdirAll(data, 0o700)
 		}
 	} else if data, err = os.MkdirTemp("", "quarterdeck-"); err == nil {
-		defer os.RemoveAll(data)
+		defer removeAll(data)
 	}
 	if err != nil {
 		return err
@@ -115,7 +119,7 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	s := &screen{data: data, kept: kept, supervisor: supervisor, bot: bot}
 	session := &terminal.Session{Socket: filepath.Join(data, "quarterdeck.sock"), As: "dev", Within: 30 * time.Second,
-		Local: s.local(), Next: (&teller{as: "dev"}).lines}
+		Local: s.local(), Next: new(teller).lines, Names: []string{"dev", "sre", "guest"}}
 	if err := bot.ready(ctx, filepath.Join(data, "quarterdeck.sock")); err != nil {
 		return err
 	}
@@ -126,4 +130,16 @@ func demo(ctx context.Context, data string) (err error) {
 		err = cause
 	}
 	return err
+}
+
+// removeAll removes the temporary folder. The watcher of a program that has
+// just ended may still write down there how it ended.
+func removeAll(dir string) {
+	for range 20 {
+		if os.RemoveAll(dir) == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	fmt.Fprintln(os.Stderr, "demo: the temporary folder could not be removed:", dir)
 }

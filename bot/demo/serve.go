@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -19,7 +21,6 @@ import (
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
-	"quarterdeck/bot/config"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/store"
 	"quarterdeck/commands"
@@ -35,12 +36,19 @@ func tables() app.Tables {
 	}
 }
 
-// serve is the bot's process: the same assembly as in production.
+// serve is the bot's process: the same assembly as in production. It ends with
+// the demo, whose end, however sudden, ends its standard input.
 func serve(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, orphaned := context.WithCancel(ctx)
+	defer orphaned()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it, nobody is there any more
+		orphaned()
+	}()
 	t := tables()
-	c, err := config.Load(args[0], t.Known())
+	c, err := app.Load(args[0], t)
 	if err == nil {
 		var a *app.App
 		a, err = app.New(c, t, app.Options{Version: "demo", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
@@ -80,8 +88,15 @@ func (b *botProcess) run(ctx context.Context) error {
 	defer log.Close()
 	for fast := 0; ctx.Err() == nil; {
 		began := time.Now()
+		from, err := log.Seek(0, io.SeekEnd)
+		if err != nil {
+			return err
+		}
 		cmd := exec.CommandContext(ctx, b.exe, serveArg, b.config)
 		cmd.Stdout, cmd.Stderr = log, log
+		if _, err := cmd.StdinPipe(); err != nil { // it ends with this process, and so does the bot
+			return err
+		}
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = stopWithin
 		ownGroup(cmd)
@@ -89,7 +104,7 @@ func (b *botProcess) run(ctx context.Context) error {
 			return err
 		}
 		b.set(cmd.Process)
-		err := cmd.Wait()
+		err = cmd.Wait()
 		b.set(nil)
 		if ctx.Err() != nil {
 			return nil
@@ -97,7 +112,7 @@ func (b *botProcess) run(ctx context.Context) error {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() > 0 && time.Since(began) < time.Second {
 			if fast++; fast >= hopeless {
-				return fmt.Errorf("the bot does not start; see %s", b.log)
+				return fmt.Errorf("the bot does not start: %s", saidSince(b.log, from))
 			}
 		} else {
 			fast = 0
@@ -108,6 +123,21 @@ func (b *botProcess) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// saidSince gives the end of what was written to the log after from: the log
+// may be gone with its folder when somebody wants to look.
+func saidSince(log string, from int64) string {
+	raw, err := os.ReadFile(log)
+	if err != nil || int64(len(raw)) < from {
+		return "see " + log
+	}
+	const most = 4 << 10
+	said := strings.TrimSpace(string(raw[max(from, int64(len(raw)-most)):]))
+	if said == "" {
+		return "it does not say why"
+	}
+	return said
 }
 
 func (b *botProcess) set(p *os.Process) {

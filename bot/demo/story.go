@@ -17,22 +17,18 @@ var story = []step{
 }
 
 // teller steps through the story.
-type teller struct {
-	next int
-	as   string
-}
+type teller struct{ next int }
 
-// lines gives what the next step types, after a switch of person where
-// somebody else speaks; "" at the end.
-func (t *teller) lines() string {
+// lines gives what the next step types when as is who speaks, after a switch of
+// person where somebody else is to speak. At the end it says what else there is.
+func (t *teller) lines(as string) string {
 	if t.next >= len(story) {
-		return ""
+		return "# the story is over; go on with: crash, tamper, targets, audit, help; Ctrl-D ends the demo"
 	}
 	s := story[t.next]
 	t.next++
-	if s.as == t.as {
+	if s.as == as {
 		return s.line
 	}
-	t.as = s.as
 	return "/as " + s.as + "\n" + s.line
 }

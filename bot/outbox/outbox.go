@@ -45,19 +45,31 @@ type Deliverer struct {
 	mu    sync.Mutex
 	busy  map[bot.ChannelID]bool
 	rests map[bot.ChannelID]time.Time // until when nothing is delivered there
+	told  map[bot.ChannelID]bool      // the log has that nothing is taken there
 }
+
+// comeAndGo is a bot.Chat whose channels exist only while somebody is there,
+// such as a terminal's sessions. Kept is how long an unordered card waits for
+// somebody to come back. It is dropped then without a word, unless the network's
+// error says when to come again: nothing was lost, for the log and the audit
+// channel have what it told.
+type comeAndGo interface{ Kept() time.Duration }
 
 const (
 	batch      = 256
 	firstRetry = time.Second
 	lastRetry  = time.Minute
-	// keep is how long an unordered card is tried before it is given up: the
-	// session it was for is gone.
+	// keep is how long an unordered card is tried before it is given up, unless
+	// its network says otherwise; see comeAndGo.
 	keep    = 24 * time.Hour
 	longest = time.Second // nap when nothing is due
 	// attempts is how often a card is tried when the network's errors say
 	// nothing about whether trying again makes sense.
 	attempts = 12
+	// lasting is how long a channel takes nothing before that is worth a
+	// warning, and maxTold bounds the channels of which that is remembered.
+	lasting = time.Minute
+	maxTold = 1024
 	// commit bounds noting what was delivered, which is done also when the
 	// Deliverer is told to stop: it would be delivered twice otherwise.
 	commit = 8 * time.Second
@@ -66,7 +78,7 @@ const (
 func (d *Deliverer) init() {
 	d.once.Do(func() {
 		d.wake = make(chan struct{}, 1)
-		d.busy, d.rests = map[bot.ChannelID]bool{}, map[bot.ChannelID]time.Time{}
+		d.busy, d.rests, d.told = map[bot.ChannelID]bool{}, map[bot.ChannelID]time.Time{}, map[bot.ChannelID]bool{}
 		if d.Timeout <= 0 {
 			d.Timeout = 15 * time.Second
 		}
@@ -243,10 +255,46 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 		d.Logger.Error("a card was refused for good", "channel", string(o.Channel), "card", o.Key, "kind", string(bot.KindOf(err)), "err", err)
 		return time.Time{}, d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
 	}
-	if !o.Ordered && d.Clock.Now().Sub(o.Created) > keep {
-		return time.Time{}, d.giveUp(ctx, o, "nobody was there to read it for "+keep.String())
+	age, kept := d.Clock.Now().Sub(o.Created), keep
+	passer, passes := chat.(comeAndGo)
+	if passes && retryAfter(err) == 0 {
+		kept = passer.Kept()
 	}
-	return d.postpone(ctx, o, err)
+	if !o.Ordered && age > kept {
+		return time.Time{}, d.giveUp(ctx, o, "nobody was there to read it for "+kept.String())
+	}
+	// That somebody has left is no news for the log, and a channel that takes
+	// nothing is one piece of news, however many cards wait and are tried.
+	level := slog.LevelDebug
+	if (!passes || o.Ordered) && age >= lasting && d.tell(o.Channel) {
+		level = slog.LevelWarn
+	}
+	return d.postpone(ctx, o, level, err)
+}
+
+// tell notes that the log is told of a channel that takes nothing; false when it
+// was before, and nothing was taken there since.
+func (d *Deliverer) tell(c bot.ChannelID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.told[c] {
+		return false
+	}
+	if len(d.told) >= maxTold {
+		clear(d.told)
+	}
+	d.told[c] = true
+	return true
+}
+
+// retryAfter gives when the network wants to be asked again, 0 when it does not
+// say.
+func retryAfter(err error) time.Duration {
+	var known *bot.Error
+	if errors.As(err, &known) {
+		return known.RetryAfter
+	}
+	return 0
 }
 
 // hand gives the card to the network, whose panic is an error of this card.
@@ -297,6 +345,9 @@ func (d *Deliverer) address(ctx context.Context, o store.Outgoing, to *bot.Deliv
 }
 
 func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string) error {
+	d.mu.Lock()
+	delete(d.told, o.Channel)
+	d.mu.Unlock()
 	return d.note(ctx, func(tx store.Tx) error {
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
@@ -309,16 +360,15 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string)
 }
 
 // postpone puts the card off, and tells until when its channel must rest.
-func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, cause error) (until time.Time, err error) {
+func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, level slog.Level, cause error) (until time.Time, err error) {
 	now, wait := d.Clock.Now(), min(firstRetry<<min(o.Tries, 6), lastRetry)
-	var known *bot.Error
-	if errors.As(cause, &known) && known.RetryAfter > 0 {
-		wait = known.RetryAfter
-		if known.Kind == bot.Busy {
+	if asked := retryAfter(cause); asked > 0 {
+		wait = asked
+		if bot.KindOf(cause) == bot.Busy {
 			until = now.Add(wait)
 		}
 	}
-	d.Logger.Warn("a card is put off", "channel", string(o.Channel), "card", o.Key, "tries", o.Tries+1, "for", wait, "err", cause)
+	d.Logger.Log(ctx, level, "a card is put off", "channel", string(o.Channel), "card", o.Key, "tries", o.Tries+1, "for", wait, "err", cause)
 	return until, d.note(ctx, func(tx store.Tx) error {
 		return tx.Postpone(o.ID, now.Add(wait), o.Tries+1)
 	})

@@ -94,6 +94,21 @@ type Deployer interface {
 	bot.Operation[Deployment]
 }
 
+// Limited is a Deployer that was perhaps not given the means for every action.
+// Can gives the Error of kind Invalid with which Begin would refuse the action,
+// or nil, without I/O: so that nobody is asked to confirm what cannot be done.
+type Limited interface {
+	Can(a Action) error
+}
+
+// Inspected is a Deployer that can look whether what its binding names is there
+// on this machine, without running any of it. Inspect gives a sentence for each
+// thing that is not, with its key in front: "current: /srv/current.sh does not
+// exist". It may be so on purpose: a configuration is also checked elsewhere.
+type Inspected interface {
+	Inspect() []string
+}
+
 // Raw is a binding's own configuration table; see [bot.Raw].
 type Raw = bot.Raw
 

@@ -20,16 +20,41 @@ type auditCmd struct {
 type verifyCmd struct {
 	configured
 	Against []string `help:"A further checkpoint, as posted to the audit channel, or a file of them." sep:"none"`
+	Export  string   `help:"Verify this file, which audit export wrote, instead of the database; - reads standard input. It needs no configuration." placeholder:"FILE"`
+	Key     string   `help:"With --export: the public key of the checkpoints, which lies beside the audit key as FILE.pub." placeholder:"FILE" type:"path"`
 	JSON    bool     `help:"Print the report as JSON." name:"json"`
+}
+
+// verify verifies the database, or an export.
+func (v verifyCmd) verify(ctx context.Context) (audit.Report, error) {
+	if v.Export == "" {
+		if v.Key != "" {
+			return audit.Report{}, bot.Errorf(bot.Invalid, "--key goes with --export; the database is verified with the key that the configuration names")
+		}
+		c, err := v.load()
+		if err != nil {
+			return audit.Report{}, err
+		}
+		return app.Verify(ctx, c, tables(), v.Against)
+	}
+	if len(v.Against) > 0 && v.Key == "" {
+		return audit.Report{}, bot.Errorf(bot.Invalid, "a checkpoint is checked with the public key of the log; name it with --key FILE, it lies beside the audit key and ends in .pub")
+	}
+	in := os.Stdin
+	if v.Export != "-" {
+		f, err := os.Open(v.Export)
+		if err != nil {
+			return audit.Report{}, &bot.Error{Op: "audit.verify", Kind: bot.Invalid, Say: fmt.Sprintf("the export %s cannot be read", v.Export), Err: err}
+		}
+		defer f.Close()
+		in = f
+	}
+	return app.VerifyExport(ctx, in, v.Key, v.Against)
 }
 
 // Run verifies the log. It ends with 1 when something is wrong.
 func (v verifyCmd) Run(ctx context.Context) error {
-	c, err := v.load()
-	if err != nil {
-		return err
-	}
-	report, err := app.Verify(ctx, c, tables(), v.Against)
+	report, err := v.verify(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,6 +66,9 @@ func (v verifyCmd) Run(ctx context.Context) error {
 		fmt.Println(report.Summary())
 		for _, p := range report.Problems {
 			fmt.Printf("  %s: %s\n", p.Kind, p.Say)
+		}
+		if report.OK && v.Export != "" && len(report.Checkpoints) == 0 {
+			fmt.Println("  whoever could write the file could make all of it; hold it against a checkpoint: --against CHECKPOINT --key FILE")
 		}
 	}
 	if !report.OK {

@@ -37,7 +37,7 @@ roles = ["developer"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "status", "history", "run.read", "release.override"]
 targets = ["*/*"]
 [[grant]]
 roles = ["developer"]
@@ -53,7 +53,7 @@ confirm = true
 type = "exec"
 dir = "."
 
-# Your own programs; see the README for what they print.
+# Your own programs, to be written; see the README for what they print.
 [service.shop.staging]
 deploy = { provider = "scripts", argv = ["./deploy.sh"], current = ["./current.sh"], releases = ["./releases.sh"] }
 `
@@ -74,6 +74,6 @@ func (i initCmd) Run() error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	fmt.Printf("wrote %s; look it through, then: quarterdeck check && quarterdeck serve\n", i.File)
+	fmt.Printf("wrote %s; look it through, write the three programs that it names, then: quarterdeck check && quarterdeck serve\n", i.File)
 	return nil
 }

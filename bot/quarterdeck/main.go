@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,6 +41,8 @@ type cli struct {
 	Init    initCmd    `cmd:"" help:"Write a first configuration."`
 	Audit   auditCmd   `cmd:"" help:"Verify, export or follow the audit log."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // configured is what every command that reads the configuration has.
@@ -47,7 +51,7 @@ type configured struct {
 }
 
 func (c configured) load() (*config.Config, error) {
-	return config.Load(c.Config, tables().Known())
+	return app.Load(c.Config, tables())
 }
 
 func (c configured) app(o app.Options) (*app.App, error) {
@@ -86,9 +90,22 @@ func main() {
 func start(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	alone := len(args) == 0
+	if alone {
+		args = []string{"--help"}
+	} else if args[0] == "help" { // what people try first
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	var c cli
 	parser, err := kong.New(&c, kong.Name("quarterdeck"), kong.UsageOnError(),
 		kong.Description("A ChatOps bot: deploy, roll back and look after production from chat, checked, recorded and approved."),
+		kong.Vars{"version": "quarterdeck " + version()},
+		kong.Exit(func(code int) {
+			if alone { // help that was not asked for
+				code = exitUsage
+			}
+			os.Exit(code)
+		}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quarterdeck:", err)
@@ -142,11 +159,27 @@ type serveCmd struct {
 
 // Run serves until SIGINT or SIGTERM.
 func (s serveCmd) Run(ctx context.Context) error {
-	a, err := s.app(app.Options{Logger: logger(os.Stderr, s.LogLevel, s.LogJSON)})
+	log := logger(os.Stderr, s.LogLevel, s.LogJSON)
+	a, err := s.app(app.Options{Logger: log})
 	if err != nil {
 		return err
 	}
-	return a.Run(ctx)
+	for _, w := range a.Warnings() {
+		log.Warn(w)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	select {
+	case <-a.Ready():
+		c := a.Config
+		log.Info("ready", "version", version(), "config", c.Path, "socket", c.Bot.Socket, "targets", len(a.Catalog.Targets()),
+			"people", len(c.People), "chats", strings.Join(slices.Sorted(maps.Keys(c.Chats)), " "))
+	case err = <-ended:
+		return err
+	}
+	err = <-ended
+	log.Info("stopped")
+	return err
 }
 
 func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
@@ -159,14 +192,31 @@ func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
 
 type checkCmd struct{ configured }
 
-// Run checks the configuration as serve would.
+// Run checks the configuration as serve would. What it names and is not on this
+// machine is a warning: the check also runs where the programs are not.
 func (c checkCmd) Run() error {
 	a, err := c.app(app.Options{})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is in order: %d people, %d targets\n", c.Config, len(a.Config.People), len(a.Catalog.Targets()))
+	warnings := a.Warnings()
+	for _, w := range warnings {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	found := ""
+	if len(warnings) > 0 {
+		found = ", " + count(len(warnings), "warning", "warnings")
+	}
+	fmt.Printf("%s is in order: %s, %s%s\n", c.Config, count(len(a.Config.People), "person", "people"),
+		count(len(a.Catalog.Targets()), "target", "targets"), found)
 	return nil
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 type explainCmd struct {

@@ -11,6 +11,7 @@ import (
 
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
+	"quarterdeck/bot/config"
 )
 
 type chatCmd struct {
@@ -20,9 +21,22 @@ type chatCmd struct {
 
 // Run holds a conversation on the terminal, or with a script on standard input.
 func (c chatCmd) Run(ctx context.Context) error {
-	return c.connected(ctx, func(ctx context.Context, socket string) error {
-		return (&terminal.Session{Socket: socket, As: c.As}).Chat(ctx)
+	return c.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
+		return (&terminal.Session{Socket: loaded.Bot.Socket, As: c.As, Names: impersonable(loaded)}).Chat(ctx)
 	})
+}
+
+// impersonable gives the names after /as that somebody declared owns.
+func impersonable(c *config.Config) []string {
+	var names []string
+	for _, p := range c.People {
+		for _, a := range p.Accounts {
+			if name, ok := strings.CutPrefix(string(a), "terminal:"); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 type runCmd struct {
@@ -35,8 +49,8 @@ type runCmd struct {
 // Run runs one command. Its exit code is 0 done, 1 failed, 2 bad usage or
 // input, 3 denied, 4 waits for a person, 5 unknown.
 func (r runCmd) Run(ctx context.Context) error {
-	return r.connected(ctx, func(ctx context.Context, socket string) error {
-		code, err := (&terminal.Session{Socket: socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
+	return r.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
+		code, err := (&terminal.Session{Socket: loaded.Bot.Socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, message(err))
 		}
@@ -67,15 +81,14 @@ func words(args []string) string {
 
 // connected runs f against the serving bot's socket. Where no bot serves, one
 // is started in this process for as long as f takes.
-func (c configured) connected(ctx context.Context, f func(ctx context.Context, socket string) error) error {
+func (c configured) connected(ctx context.Context, f func(ctx context.Context, loaded *config.Config) error) error {
 	loaded, err := c.load()
 	if err != nil {
 		return err
 	}
-	socket := loaded.Bot.Socket
-	if conn, err := net.DialTimeout("unix", socket, time.Second); err == nil {
+	if conn, err := net.DialTimeout("unix", loaded.Bot.Socket, time.Second); err == nil {
 		conn.Close()
-		return f(ctx, socket)
+		return f(ctx, loaded)
 	}
 	a, err := c.app(app.Options{Logger: logger(os.Stderr, 4, false)})
 	if err != nil {
@@ -93,7 +106,7 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, s
 		}
 		return err
 	}
-	err = f(ctx, socket)
+	err = f(ctx, loaded)
 	stop()
 	return errors.Join(err, <-ended)
 }

@@ -4,6 +4,8 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -50,9 +52,23 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 				table.Rows = append(table.Rows, []string{r.Started.Format("01-02 15:04"), fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)})
 			}
 			if len(table.Rows) == 0 {
-				return bot.Reply{Card: bot.Card{Title: "nothing changed there yet"}}, nil
+				return bot.Reply{Card: bot.Card{Title: "nothing has changed yet in " + where(allowed)}}, nil
 			}
 			return bot.Reply{Card: bot.Card{Title: "changes, newest first", Table: table}}, nil
 		},
 	}
+}
+
+// where names the targets that were looked at.
+func where(targets map[bot.Target]bool) string {
+	const most = 5
+	var names []string
+	for t := range targets {
+		names = append(names, t.String())
+	}
+	slices.Sort(names)
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }

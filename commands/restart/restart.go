@@ -32,6 +32,11 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 			if err != nil {
 				return bot.Plan{}, err
 			}
+			if l, ok := deployer.(provider.Limited); ok {
+				if err := l.Can(provider.Restart); err != nil {
+					return bot.Plan{}, err
+				}
+			}
 			live, err := deployer.Current(ctx)
 			if err != nil {
 				return bot.Plan{}, err

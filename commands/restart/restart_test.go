@@ -32,3 +32,20 @@ func TestPlan(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A restart that nothing can do is refused before anybody is asked to confirm it.
+func TestRefusedWhenPlanned(t *testing.T) {
+	t.Parallel()
+	prod := bot.Target{Service: "shop", Environment: "prod"}
+	far := providertest.NewFriendly(bot.SystemClock{})
+	catalog := provider.NewCatalog(nil, map[bot.Target]provider.Bindings{prod: {Deploy: limited{far.Deployer(prod)}}})
+	_, err := restart.New(catalog, release.NewLedger(nil)).Plan(t.Context(), bot.Call{Args: bot.Args{"service": "shop", "environment": "prod"}})
+	if bot.KindOf(err) != bot.Invalid || bot.Sentence(err, "") != "no restart here" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// limited is a Deployer that can do nothing.
+type limited struct{ provider.Deployer }
+
+func (limited) Can(a provider.Action) error { return bot.Errorf(bot.Invalid, "no %s here", a) }

@@ -36,7 +36,7 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			for _, rec := range records {
 				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), rec.At.Format("15:04:05"), rec.Person, what(rec)})
 			}
-			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.State), Text: r.Result, Fields: r.Plan.Preview, Table: table}
+			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.State), Text: r.Result, Fields: preview(r), Table: table}
 			if r.Decision.Rule != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
 			}
@@ -46,6 +46,18 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			return bot.Reply{Card: card}, nil
 		},
 	}
+}
+
+// preview gives what the plan showed. What was so then is not so now when the
+// run has ended.
+func preview(r bot.Run) []bot.Field {
+	fields := slices.Clone(r.Plan.Preview)
+	for i := range fields {
+		if r.State.Settled() && fields[i].Name == "now" {
+			fields[i].Name = "was"
+		}
+	}
+	return fields
 }
 
 func what(r bot.Record) string {

@@ -4,6 +4,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/iter"
@@ -38,27 +39,39 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bo
 			if err != nil {
 				return bot.Reply{}, err
 			}
+			var silent atomic.Int64
 			look := iter.Mapper[bot.Target, []string]{MaxGoroutines: 16}
-			rows := look.Map(targets, func(t *bot.Target) []string { return row(ctx, c, l, *t, open, call.At) })
-			return bot.Reply{Card: bot.Card{
+			rows := look.Map(targets, func(t *bot.Target) []string {
+				cells, answered := row(ctx, c, l, *t, open, call.At)
+				if !answered {
+					silent.Add(1)
+				}
+				return cells
+			})
+			card := bot.Card{
 				Title: "what is live",
 				Table: &bot.Table{Columns: []string{"TARGET", "LIVE", "UP", "SINCE", "NOW"}, Rows: rows},
-			}}, nil
+			}
+			if int(silent.Load()) == len(targets) {
+				card.Title, card.Tone, card.Outcome = "what is live is not known: nothing answers", bot.Bad, bot.OutcomeFailed
+			}
+			return bot.Reply{Card: card}, nil
 		},
 	}
 }
 
-func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Target, open []bot.Run, at time.Time) []string {
+// row gives a target's row; answered is false when it was asked in vain.
+func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Target, open []bot.Run, at time.Time) (cells []string, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	now := under(t, open)
 	deployer, err := c.Deployer(t)
 	if err != nil {
-		return []string{t.String(), "-", "-", "-", bot.Sentence(err, "status")}
+		return []string{t.String(), "-", "-", "-", bot.Sentence(err, "status")}, true
 	}
 	live, err := deployer.Current(ctx)
 	if err != nil {
-		return []string{t.String(), "?", "?", "?", "no answer: " + bot.Sentence(err, "status")}
+		return []string{t.String(), "?", "?", "?", "no answer: " + bot.Sentence(err, "status")}, false
 	}
 	version := live.Artefact.Version
 	if len(live.Mixed) > 1 {
@@ -76,7 +89,7 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 	if now == "" && live.Deploying != "" {
 		now = live.Deploying + " being deployed by somebody else"
 	}
-	return []string{t.String(), version, fmt.Sprintf("%d/%d", live.Healthy, live.Desired), since, now}
+	return []string{t.String(), version, fmt.Sprintf("%d/%d", live.Healthy, live.Desired), since, now}, true
 }
 
 func under(t bot.Target, open []bot.Run) string {

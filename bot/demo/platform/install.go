@@ -15,10 +15,7 @@ func InstallCLI(dir, exe string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("install platform command: %w", err)
 	}
-	path := filepath.Join(dir, "platform")
-	if runtime.GOOS == "windows" {
-		path += ".exe"
-	}
+	path := CLIPath(dir)
 	fresh := path + ".new"
 	if err := removeIfThere(fresh); err != nil {
 		return "", fmt.Errorf("install platform command: %w", err)
@@ -32,4 +29,13 @@ func InstallCLI(dir, exe string) (string, error) {
 		return "", fmt.Errorf("install platform command: %w", err)
 	}
 	return path, nil
+}
+
+// CLIPath gives the path of the link that InstallCLI makes.
+func CLIPath(dir string) string {
+	path := filepath.Join(dir, "platform")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	return path
 }
