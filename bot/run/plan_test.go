@@ -217,8 +217,7 @@ func TestLongQueue(t *testing.T) {
 	const many = 8
 	var queued []int64
 	for i := range many {
-		queued = append(queued, h.begin(dev, fmt.Sprintf("deploy shop v%d to free", 2+i%2)))
-		r.clock.jump(time.Minute + time.Second) // not retyped
+		queued = append(queued, h.begin(dev, fmt.Sprintf("deploy shop v%d to free --reason %d", 2+i%2, i))) // not retyped
 	}
 	release()
 	for _, n := range queued {
