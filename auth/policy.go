@@ -327,3 +327,31 @@ func (p *Policy) Holds(who bot.Identity, permission bot.Permission) bool {
 	}
 	return false
 }
+
+// Sees reports whether a grant gives who anything to do on the target, in some
+// channel at some hour; what hints and completions speak of follows from it.
+// Like Holds it is no decision.
+func (p *Policy) Sees(who bot.Identity, t bot.Target) bool {
+	if p.match.refuses(who) {
+		return false
+	}
+	at := p.place(t.Resource())
+	held := p.match.subjects(p, who)
+	for _, s := range held.all() {
+		for _, info := range bot.Permissions() {
+			if info.Resource != bot.KindTarget {
+				continue
+			}
+			b := p.grantIndex.at(s, p.numbers[info.Name])
+			if b == nil {
+				continue
+			}
+			for _, rules := range p.match.lookUp(b, at) {
+				if len(rules) > 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

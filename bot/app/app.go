@@ -226,7 +226,7 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Engine: engine, Seal: seal,
+	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
 	a.guide.Router = r
 	if err := a.recordStart(ctx, s, log, seal); err != nil {
@@ -263,12 +263,6 @@ func (a *App) Run(ctx context.Context) error {
 		err = nil
 	}
 	return err
-}
-
-// words are the names that the grammar knows.
-type words struct {
-	*provider.Catalog
-	*directory.Directory
 }
 
 // Verify checks the audit log of the configured database against the

@@ -64,6 +64,14 @@ func New(commands []bot.Command, words Words) (*Grammar, error) {
 	return g, nil
 }
 
+// Knowing gives the same grammar for somebody who knows of words alone: what is
+// not among them is as if it were not there.
+func (g *Grammar) Knowing(words Words) *Grammar {
+	narrow := *g
+	narrow.words = words
+	return &narrow
+}
+
 // Commands gives the commands for which visible is true, in the table's order;
 // all of them when visible is nil.
 func (g *Grammar) Commands(visible func(bot.Command) bool) []bot.Command {

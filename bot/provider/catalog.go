@@ -81,6 +81,21 @@ func (c *Catalog) compareEnvironments(a, b string) int {
 	return ai - bi
 }
 
+// Only gives the catalog of those targets alone that keep is true for; c itself
+// when that is all of them.
+func (c *Catalog) Only(keep func(bot.Target) bool) *Catalog {
+	kept := map[bot.Target]Bindings{}
+	for t, b := range c.bindings {
+		if keep(t) {
+			kept[t] = b
+		}
+	}
+	if len(kept) == len(c.bindings) {
+		return c
+	}
+	return &Catalog{bindings: kept, order: c.order}
+}
+
 // Has reports whether the target is in the catalog.
 func (c *Catalog) Has(t bot.Target) bool {
 	_, ok := c.bindings[t]

@@ -28,12 +28,12 @@ func (g *Guide) Help(c bot.Call, verb string) (bot.Card, error) {
 	if verb == "" {
 		return g.Router.Grammar.Help(visible), nil
 	}
-	return g.Router.Grammar.HelpFor(strings.ToLower(verb), visible)
+	return g.Router.known(c.Who).HelpFor(strings.ToLower(verb), visible)
 }
 
 // Can implements bot.Guide.
 func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error) {
-	p, err := g.Router.Grammar.ParseFor(line, g.Router.Visible(c.Who))
+	p, err := g.Router.known(c.Who).ParseFor(line, g.Router.Visible(c.Who))
 	if err != nil {
 		return bot.Card{}, err
 	}
@@ -42,6 +42,10 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 	ask, resources, d, err := g.Router.decide(asked, p.Command)
 	if err != nil {
 		return bot.Card{}, err
+	}
+	if p.Command.Answer != nil && d.Allowed {
+		return bot.Card{Title: "it depends on the run: " + p.Line, Tone: bot.Question,
+			Text: "who may " + p.Command.Name + " a run is decided by the run itself, when it is answered; its card says whom it waits for"}, nil
 	}
 	card := bot.Card{Title: fmt.Sprintf("yes: %s", p.Line), Tone: bot.Good}
 	switch {
@@ -54,6 +58,9 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 		card.Text = e.Explain(bot.Request{Who: c.Who, Permission: ask.Permission, Resources: resources, Channel: c.Channel, At: c.At})
 	} else {
 		card.Text = d.Because
+	}
+	if d.Allowed && p.Command.Changes() {
+		card.Text += "\nthese are the rules alone; --dry-run also looks at what is live and what is marked bad"
 	}
 	return card, nil
 }
@@ -96,7 +103,7 @@ func (g *Guide) Complete(ctx context.Context, account bot.AccountID, line string
 	if err != nil || !who.Known() {
 		return nil
 	}
-	return g.Router.Grammar.CompleteLine(line, g.Router.Visible(who))
+	return g.Router.known(who).CompleteLine(line, g.Router.Visible(who))
 }
 
 // Describe says in a few words who an account is.
