@@ -40,6 +40,7 @@ type eventKind int
 const (
 	eventCard    eventKind = iota // card, thread
 	eventRefused                  // n, fault: the line never reached the bot
+	eventHeld                     // n, fault: the bot could not take the line yet; it is sent again
 	eventLost                     // the bot went away
 	eventBack                     // the bot is there; version
 )
@@ -227,8 +228,8 @@ func (l *link) talk(ctx context.Context, conn *net.UnixConn) error {
 			delete(l.unsaid, r.N)
 			l.mu.Unlock()
 		case sayRetry:
-			if fault := l.again(r); fault != nil {
-				l.emit(ctx, event{kind: eventRefused, n: r.N, fault: fault})
+			if e, tell := l.again(r); tell {
+				l.emit(ctx, e)
 			}
 		case sayRefused:
 			if !l.reply(r) {
@@ -266,24 +267,25 @@ func (l *link) resend(ctx context.Context) {
 	}
 }
 
-// again notes that a line is to be sent again, or gives why not.
-func (l *link) again(r response) *bot.Error {
+// again notes that a line is to be sent again, and gives what to tell of that:
+// the first time why it has to be, the last time that it is given up.
+func (l *link) again(r response) (e event, tell bool) {
 	if l.reply(response{Type: sayRefused, N: r.N, Kind: r.Kind, Say: r.Say}) {
-		return nil
+		return event{}, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w, ok := l.unsaid[r.N]
 	if !ok {
-		return nil
+		return event{}, false
 	}
 	w.tries++
 	if w.tries < maxResends {
 		w.resend = true
-		return nil
+		return event{kind: eventHeld, n: r.N, fault: &bot.Error{Op: "terminal.line", Kind: r.Kind, Say: r.Say}}, w.tries == 1
 	}
 	delete(l.unsaid, r.N)
-	return &bot.Error{Op: "terminal.line", Kind: bot.Unavailable, Say: "not run, the bot could not take it: " + r.Say}
+	return event{kind: eventRefused, n: r.N, fault: &bot.Error{Op: "terminal.line", Kind: bot.Unavailable, Say: "not run, the bot could not take it: " + r.Say}}, true
 }
 
 // reply hands the answer to who asked; false when nobody did.

@@ -350,6 +350,8 @@ func (s *Session) take(e event) {
 		card := refused(e)
 		s.talk.refuse(e.n, card.Outcome)
 		s.screen.show(card, "")
+	case eventHeld:
+		s.screen.say("not run yet, the bot cannot record it: " + sentence(e.fault) + "; trying again")
 	case eventLost:
 		s.screen.notice("the bot is gone; waiting for it to come back")
 	case eventBack:
