@@ -133,3 +133,16 @@ type Guide interface {
 func AskSelf(Call) (Ask, error) {
 	return Ask{Permission: MayAskSelf, Resources: []Resource{TheBot}}, nil
 }
+
+// AskAbout gives the Resolve function of a command that reads what one target,
+// or several of which each is checked by itself, is about: where the call names
+// one target, that is what is asked for.
+func AskAbout(p Permission) func(Call) (Ask, error) {
+	return func(c Call) (Ask, error) {
+		t := c.Args.Target()
+		if t.Service == "" || t.Environment == "" {
+			return AskSelf(c)
+		}
+		return Ask{Permission: p, Resources: []Resource{t.Resource()}, Target: t}, nil
+	}
+}

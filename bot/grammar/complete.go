@@ -195,20 +195,20 @@ func (g *Grammar) candidates(a *arguments, p bot.Param, partial string) []string
 	case bot.TypeService:
 		_, slash := a.environment()
 		if service, _, found := strings.Cut(partial, "/"); found && (slash || p.Name == nameTarget) {
-			for _, env := range g.words.Environments(service) {
+			for _, env := range g.told.Environments(service) {
 				names = append(names, service+"/"+env)
 			}
 			break
 		}
-		names = g.words.Services()
+		names = g.told.Services()
 	case bot.TypeEnvironment:
 		service := ""
 		if p, ok := ofType(a.command, bot.TypeService); ok {
 			service = a.given[p.Name].name()
 		}
-		names = g.words.Environments(service)
+		names = g.told.Environments(service)
 	case bot.TypePerson:
-		names = g.words.Persons()
+		names = g.told.Persons()
 	case bot.TypeChoice:
 		names = p.Choices
 	}

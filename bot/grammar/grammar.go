@@ -38,8 +38,9 @@ type Words interface {
 // safe for concurrent use as far as its Words are.
 type Grammar struct {
 	commands []bot.Command
-	words    Words
-	longest  int // words in the longest command name
+	words    Words // all there is
+	told     Words // what may be told of it
+	longest  int   // words in the longest command name
 }
 
 // New makes a Grammar of a table of commands, which is shown in its order. It
@@ -57,18 +58,20 @@ func New(commands []bot.Command, words Words) (*Grammar, error) {
 		}
 		return nil, errors.Join(joined...)
 	}
-	g := &Grammar{commands: append([]bot.Command(nil), commands...), words: words, longest: 1}
+	g := &Grammar{commands: append([]bot.Command(nil), commands...), words: words, told: words, longest: 1}
 	for _, c := range commands {
 		g.longest = max(g.longest, len(strings.Fields(c.Name)))
 	}
 	return g, nil
 }
 
-// Knowing gives the same grammar for somebody who knows of words alone: what is
-// not among them is as if it were not there.
-func (g *Grammar) Knowing(words Words) *Grammar {
+// Telling gives the same grammar for somebody to whom no other names than these
+// are told, in hints, lists and completions. Whoever types another name that
+// there is is understood all the same; what they may do there is not the
+// grammar's to say.
+func (g *Grammar) Telling(words Words) *Grammar {
 	narrow := *g
-	narrow.words = words
+	narrow.told = words
 	return &narrow
 }
 

@@ -105,10 +105,10 @@ func (g *Grammar) value(p bot.Param, w word, service string) (string, error) {
 }
 
 func (g *Grammar) service(name string) error {
-	services := g.words.Services()
-	if slices.Contains(services, name) {
+	if slices.Contains(g.words.Services(), name) {
 		return nil
 	}
+	services := g.told.Services()
 	said := "there is no service " + show(name)
 	if near := nearest.Of(name, services); near != "" {
 		return invalid("%s; did you mean %q?", said, near)
@@ -117,12 +117,12 @@ func (g *Grammar) service(name string) error {
 }
 
 func (g *Grammar) environment(name, service string) error {
-	environments := g.words.Environments(service)
-	if slices.Contains(environments, name) {
+	if slices.Contains(g.words.Environments(service), name) {
 		return nil
 	}
+	environments := g.told.Environments(service)
 	said := "there is no environment " + show(name) + "; " + there(environments, "environments")
-	if service != "" {
+	if service != "" && (len(environments) > 0 || len(g.words.Environments(service)) == 0) {
 		said = service + " has no environment " + show(name) + "; it has " + list(environments, "and")
 	}
 	if near := nearest.Of(name, environments); near != "" {

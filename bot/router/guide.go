@@ -28,12 +28,12 @@ func (g *Guide) Help(c bot.Call, verb string) (bot.Card, error) {
 	if verb == "" {
 		return g.Router.Grammar.Help(visible), nil
 	}
-	return g.Router.known(c.Who).HelpFor(strings.ToLower(verb), visible)
+	return g.Router.telling(c.Who).HelpFor(strings.ToLower(verb), visible)
 }
 
 // Can implements bot.Guide.
 func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error) {
-	p, err := g.Router.known(c.Who).ParseFor(line, g.Router.Visible(c.Who))
+	p, err := g.Router.telling(c.Who).ParseFor(line, g.Router.Visible(c.Who))
 	if err != nil {
 		return bot.Card{}, err
 	}
@@ -103,7 +103,7 @@ func (g *Guide) Complete(ctx context.Context, account bot.AccountID, line string
 	if err != nil || !who.Known() {
 		return nil
 	}
-	return g.Router.known(who).CompleteLine(line, g.Router.Visible(who))
+	return g.Router.telling(who).CompleteLine(line, g.Router.Visible(who))
 }
 
 // Describe says in a few words who an account is.

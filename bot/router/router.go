@@ -29,8 +29,8 @@ type Config struct {
 	Directory bot.Directory
 	Grammar   *grammar.Grammar
 	Engine    *run.Engine
-	// Words, when set, gives the names that somebody may know of; the others are
-	// answered to them as if they were not there.
+	// Words, when set, gives the names that somebody is told of in hints and
+	// completions.
 	Words func(who bot.Identity) grammar.Words
 	// Seal marks stored messages; one that it does not know runs nothing.
 	Seal   store.Seal
@@ -312,7 +312,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		return r.refuse(ctx, c, bot.Ask{}, d, run.Refusal(d))
 	}
 	visible := r.Visible(who)
-	p, err := r.known(who).ParseFor(m.Text, visible)
+	p, err := r.telling(who).ParseFor(m.Text, visible)
 	if err != nil || !urgent(p) {
 		if !r.limits.allow(who.Person) {
 			return r.tooMany(ctx, c, who.Person)
@@ -379,12 +379,12 @@ func (r *Router) Visible(who bot.Identity) func(bot.Command) bool {
 	}
 }
 
-// known gives the grammar as who may know it.
-func (r *Router) known(who bot.Identity) *grammar.Grammar {
+// telling gives the grammar as it speaks to who.
+func (r *Router) telling(who bot.Identity) *grammar.Grammar {
 	if r.Words == nil {
 		return r.Grammar
 	}
-	return r.Grammar.Knowing(r.Words(who))
+	return r.Grammar.Telling(r.Words(who))
 }
 
 // press gives the line that a button stands for.

@@ -27,7 +27,7 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			{Name: "environment", Type: bot.TypeEnvironment, Optional: true, Help: "only this environment"},
 		},
 		Permission: bot.MaySeeHistory,
-		Resolve:    bot.AskSelf, // every target is checked by itself
+		Resolve:    bot.AskAbout(bot.MaySeeHistory), // of several, each is checked by itself
 		Read: func(ctx context.Context, call bot.Call) (bot.Reply, error) {
 			allowed := map[bot.Target]bool{}
 			for _, t := range bot.Permitted(p, call, bot.MaySeeHistory, c.Matching(call.Args["service"], call.Args["environment"])) {

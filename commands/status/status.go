@@ -29,7 +29,7 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bo
 			{Name: "environment", Type: bot.TypeEnvironment, Optional: true, Help: "only this environment"},
 		},
 		Permission: bot.MaySeeStatus,
-		Resolve:    bot.AskSelf, // every target is checked by itself
+		Resolve:    bot.AskAbout(bot.MaySeeStatus), // of several, each is checked by itself
 		Read: func(ctx context.Context, call bot.Call) (bot.Reply, error) {
 			targets := bot.Permitted(p, call, bot.MaySeeStatus, c.Matching(call.Args["service"], call.Args["environment"]))
 			if len(targets) == 0 {
