@@ -98,6 +98,21 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// TestManyStrangers has many unknown accounts send a line each: all are refused,
+// few are recorded one by one, and people are served.
+func TestManyStrangers(t *testing.T) {
+	t.Parallel()
+	talk, now := friendly()
+	w := start(t, talk, now, "rate = 5")
+	for i := range 40 {
+		w.gets(t, bot.AccountID(fmt.Sprint("x:nobody", i)), "deploy shop v2 staging", bot.OutcomeDenied)
+	}
+	if n := w.records(t, `kind = 'denied'`); n < 5 || n > 8 {
+		t.Errorf("%d denials on record, want the first five and that there are more", n)
+	}
+	w.gets(t, w.Dev, "deploy shop v2 staging", bot.OutcomeOK)
+}
+
 // TestForgedMessage writes a message of the sre's into the inbox, past the bot:
 // it is refused and recorded, and runs nothing.
 func TestForgedMessage(t *testing.T) {

@@ -104,11 +104,18 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 	return err
 }
 
+// strangers is the key that all accounts which nobody is known by share, so that
+// however many there are, the log does not grow faster than by a person.
+const strangers = "\x00strangers"
+
 // tooMany answers whoever sends too much, known by key. Every line gets its
 // answer, so that nobody waits for one in vain; the log gets one record a
 // minute.
 func (r *Router) tooMany(ctx context.Context, c bot.Call, key string) error {
 	err := bot.Errorf(bot.Denied, "you sent more than %d commands in a minute; wait a little (a rollback is never held back)", r.Rate)
+	if key == strangers {
+		err = bot.Errorf(bot.Denied, "unknown accounts sent more than %d commands in a minute", r.Rate)
+	}
 	if r.limits.tell(key) {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "rate"}, err)
 	}

@@ -308,6 +308,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		if !r.limits.allow(string(m.Account)) {
 			return r.tooMany(ctx, c, string(m.Account))
 		}
+		if !r.limits.allow(strangers) { // many accounts of nobody's, each with little to say
+			return r.tooMany(ctx, c, strangers)
+		}
 		d := r.Policy.Decide(bot.Request{Who: who, Permission: bot.MayAskSelf, Resources: []bot.Resource{bot.TheBot}, Channel: m.Channel, At: c.At})
 		return r.refuse(ctx, c, bot.Ask{}, d, run.Refusal(d))
 	}
