@@ -6,17 +6,23 @@ type Permission string
 
 // The permissions that exist. A configuration naming any other is refused.
 const (
-	MayDeploy      Permission = "deploy"
-	MayRollback    Permission = "rollback"
-	MayRestart     Permission = "restart"
-	MayScale       Permission = "scale"
-	MaySeeStatus   Permission = "status"
-	MaySeeHistory  Permission = "history"
-	MaySeeRuns     Permission = "run.read"
-	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
-	MayApproveRun  Permission = "run.approve"
-	MayReadAudit   Permission = "audit"
-	MayOverrideBad Permission = "release.override" // deploy a release that is marked bad
+	MayDeploy     Permission = "deploy"
+	MayRollback   Permission = "rollback"
+	MayRestart    Permission = "restart"
+	MayScale      Permission = "scale"
+	MaySeeStatus  Permission = "status"
+	MaySeeHistory Permission = "history"
+	MaySeeRuns    Permission = "run.read"
+	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
+	MayApproveRun Permission = "run.approve"
+	MayReadAudit  Permission = "audit"
+	MayLock       Permission = "lock"
+	MayStealLock  Permission = "lock.steal" // take or end another person's lock
+	MayFreeze     Permission = "freeze"
+	MayHalt       Permission = "halt" // and resume
+	// MayOverrideFreeze passes a freeze with a reason.
+	MayOverrideFreeze Permission = "freeze.override"
+	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -43,6 +49,11 @@ func Permissions() []PermissionInfo {
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
 		{MayOverrideBad, KindTarget, "deploy a release that is marked bad"},
+		{MayLock, KindTarget, "keep others from changing a target for a while"},
+		{MayStealLock, KindTarget, "take or end another person's lock"},
+		{MayOverrideFreeze, KindTarget, "change a target during a freeze"},
+		{MayFreeze, KindBot, "freeze an environment, and end that"},
+		{MayHalt, KindBot, "halt all changes, and resume them"},
 		{MayReadAudit, KindBot, "read the audit log"},
 	}
 }

@@ -49,6 +49,7 @@ type Fact struct {
 // Obstacle is what stands against a plan and can be passed only by a holder of
 // Permission who gives an override: a release marked bad, a freeze.
 type Obstacle struct {
+	// Permission is empty for what nobody can override, such as another's lock.
 	Permission Permission `json:"permission"`
 	Text       string     `json:"text"`
 }
@@ -67,4 +68,6 @@ type Plan struct {
 	// WayBack marks rollback and its like: it pre-empts the run that holds the
 	// slot, and no freeze, order, lock or halt stops it.
 	WayBack bool `json:"way_back,omitempty"`
+	// Guarded marks what a lock, a freeze or a halt stops.
+	Guarded bool `json:"guarded,omitempty"`
 }

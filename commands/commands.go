@@ -11,23 +11,32 @@ import (
 	"quarterdeck/commands/confirm"
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
+	"quarterdeck/commands/freeze"
+	"quarterdeck/commands/halt"
 	"quarterdeck/commands/help"
 	"quarterdeck/commands/history"
+	"quarterdeck/commands/lock"
 	"quarterdeck/commands/restart"
+	"quarterdeck/commands/resume"
 	"quarterdeck/commands/rollback"
 	"quarterdeck/commands/run"
 	"quarterdeck/commands/runs"
 	"quarterdeck/commands/status"
+	"quarterdeck/commands/unlock"
 	"quarterdeck/commands/whoami"
 )
 
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
-	return []bot.Command{
+	return append([]bot.Command{
 		deploy.New(n.Catalog, n.Ledger),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
-		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy),
+		lock.New(n.Guard, n.Clock),
+		unlock.New(n.Guard),
+		halt.New(n.Guard),
+		resume.New(n.Guard),
+		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard),
 		history.New(n.Catalog, n.Runs, n.Policy),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
@@ -39,5 +48,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}
+	}, freeze.All(n.Guard, n.Catalog, n.Policy)...)
 }

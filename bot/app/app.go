@@ -21,6 +21,7 @@ import (
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
+	"quarterdeck/bot/guard"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -43,6 +44,8 @@ type CommandNeeds struct {
 	Catalog *provider.Catalog
 	Ledger  *release.Ledger
 	Runs    bot.Runs
+	Guard   *guard.Keeper
+	Clock   bot.Clock
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
@@ -208,14 +211,16 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
+	keeper := guard.NewKeeper(s)
 	engine := run.New(run.Config{
-		Store: s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Guards: keeper.Obstacles,
+		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
 		Posted:    posted, Reach: reach,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Log: log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
 	for _, cmd := range all {
 		commands[cmd.Name] = cmd
 		for _, w := range cmd.Workflows {

@@ -37,7 +37,7 @@ roles = ["developer"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "status", "history", "run.read", "release.override"]
+permissions = ["deploy", "rollback", "restart", "status", "history", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt"]
 targets = ["*/*"]
 [[grant]]
 roles = ["developer"]

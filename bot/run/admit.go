@@ -220,7 +220,7 @@ func (e *Engine) verify(ctx context.Context, c *current, mayReplan bool) error {
 		return e.refuse(ctx, c, err)
 	}
 	r.Plan.Obstacles = append(slices.Clip(r.Plan.Obstacles), c.found(r.Plan.Obstacles, obstacles)...)
-	return e.intend(ctx, c, wf)
+	return e.intend(ctx, c, wf, asker)
 }
 
 // found gives the obstacles that are not among known, and notes that they were
@@ -304,8 +304,26 @@ func (e *Engine) askAnew(ctx context.Context, c *current, why string) error {
 	})
 }
 
+// unguarded judges, in the commit of the intent, what stands against the run
+// now. A freeze that began while it waited stops it as one that was there.
+func (e *Engine) unguarded(tx store.Tx, c *current, asker bot.Identity) error {
+	if e.Guards == nil {
+		return nil
+	}
+	r := &c.run
+	obstacles, err := e.Guards(tx, r, e.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if err := e.passObstacles(r, asker, obstacles); err != nil {
+		return err
+	}
+	r.Plan.Obstacles = append(slices.Clip(r.Plan.Obstacles), c.found(r.Plan.Obstacles, obstacles)...)
+	return nil
+}
+
 // intend commits the intent to act. Only after it may anything be started.
-func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow) error {
+func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker bot.Identity) error {
 	r := &c.run
 	task := bot.Task{Key: fmt.Sprintf("run-%d-%s", r.Number, r.Call.ID), Actor: r.Call.Who.Person, Reason: r.Call.Reason}
 	var handle bot.Handle
@@ -316,9 +334,16 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow) error 
 	if err != nil {
 		return e.refuse(ctx, c, err)
 	}
+	var blocked error
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
 		if err := e.evidence(tx, c); err != nil {
+			return err
+		}
+		if err := e.unguarded(tx, c, asker); err != nil {
+			if bot.KindOf(err) == bot.Denied {
+				blocked = err
+			}
 			return err
 		}
 		r.State, r.Handle, r.Started, r.WakeAt = bot.Running, handle, e.Clock.Now(), e.Clock.Now()
@@ -344,6 +369,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow) error 
 		}
 		return e.put(tx, c)
 	})
+	if blocked != nil {
+		return e.refuse(ctx, c, blocked)
+	}
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,9 @@ type Config struct {
 	Commands func(name string) (bot.Command, bool)
 	// Workflows by kind, over all commands; called only after New.
 	Workflows func(kind string) (bot.Workflow, bool)
+	// Guards, when set, says what stands against a run at a time, as a reader
+	// shows it: locks, freezes, a halt.
+	Guards func(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obstacle, error)
 	// Seal marks stored runs; one that it does not know is not worked on.
 	Seal   store.Seal
 	Clock  bot.Clock

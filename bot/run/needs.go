@@ -42,6 +42,9 @@ func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obs
 		if r.Plan.WayBack && o.Permission != bot.MayOverrideBad {
 			continue
 		}
+		if o.Permission == "" {
+			return bot.Errorf(bot.Denied, "%s", o.Text)
+		}
 		if r.Call.Override == "" {
 			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
 		}

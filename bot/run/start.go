@@ -27,7 +27,13 @@ func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Com
 	if err != nil {
 		return err
 	}
-	if c.DryRun || plan.Noop != "" && plan.Slot == "" {
+	if plan.Noop != "" && (c.DryRun || plan.Slot == "") {
+		return e.answerOnly(ctx, c, ask, plan)
+	}
+	if plan, err = e.guardedPlan(ctx, c, ask, plan); err != nil {
+		return err
+	}
+	if c.DryRun {
 		return e.answerOnly(ctx, c, ask, plan)
 	}
 	cur := &current{run: bot.Run{Call: c, Ask: ask, Plan: plan, Created: e.Clock.Now()}}
@@ -43,7 +49,7 @@ func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Com
 		if err := e.decide(r, c.Who); err != nil {
 			return err
 		}
-		if err := e.passObstacles(r, c.Who, plan.Obstacles); err != nil {
+		if err := e.passObstacles(r, c.Who, r.Plan.Obstacles); err != nil {
 			return err
 		}
 	}
@@ -51,6 +57,20 @@ func (e *Engine) Start(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Com
 		return err
 	}
 	return e.answerOnly(ctx, c, ask, plan)
+}
+
+// guardedPlan gives the plan with what stands against it now among its
+// obstacles.
+func (e *Engine) guardedPlan(ctx context.Context, c bot.Call, ask bot.Ask, plan bot.Plan) (bot.Plan, error) {
+	if e.Guards == nil {
+		return plan, nil
+	}
+	err := e.Store.View(ctx, func(rd store.Reader) error {
+		obstacles, err := e.Guards(rd, &bot.Run{Call: c, Ask: ask, Plan: plan}, e.Clock.Now())
+		plan.Obstacles = append(slices.Clip(plan.Obstacles), obstacles...)
+		return err
+	})
+	return plan, err
 }
 
 // errNoop says that there is nothing to do and nothing to wait for.
@@ -193,22 +213,26 @@ func (e *Engine) newest(tx store.Tx, r *bot.Run) error {
 }
 
 // retyped gives the run that the same person asked for with the same line
-// within the last minute, or 0.
+// within the last minute, or 0. Once something else was done there since, the
+// line is meant anew: who deployed again after a rollback may go back again.
 func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
 	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, Limit: maxQueue})
 	if err != nil {
 		return 0, err
 	}
 	for _, row := range rows {
-		if row.Person != r.Call.Who.Person || r.Created.Sub(row.Created) >= retypeWindow {
+		if row.Slot != r.Plan.Slot || r.Created.Sub(row.Created) >= retypeWindow {
 			continue
 		}
 		c, err := e.another(row)
 		if err != nil {
 			return 0, err
 		}
-		if c.run.Call.Line == r.Call.Line {
+		if row.Person == r.Call.Who.Person && c.run.Call.Line == r.Call.Line {
 			return c.run.Number, nil
+		}
+		if c.run.Acted && c.run.State.Settled() {
+			return 0, nil // newest first: this came after whatever else is found
 		}
 	}
 	return 0, nil

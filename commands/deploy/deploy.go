@@ -82,6 +82,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	return bot.Plan{
 		Spec:          spec,
 		Slot:          release.Slot(t),
+		Guarded:       true,
 		Preconditions: release.Facts(d.catalog, t, live.Artefact),
 		Summary:       summary,
 		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, preview.Fields...),

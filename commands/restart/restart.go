@@ -50,6 +50,7 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 			return bot.Plan{
 				Spec:          spec,
 				Slot:          release.Slot(t),
+				Guarded:       true,
 				Preconditions: release.Facts(c, t, now),
 				Summary:       fmt.Sprintf("restart %s in %s", t.Service, t.Environment),
 				Preview:       []bot.Field{{Name: "live", Value: live.Artefact.Label()}, {Name: "instances", Value: fmt.Sprintf("%d of %d up", live.Running, live.Desired)}},

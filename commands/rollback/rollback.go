@@ -92,6 +92,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	p := bot.Plan{
 		Spec:    spec,
 		Slot:    release.Slot(t),
+		Guarded: true,
 		Summary: summary,
 		Preview: []bot.Field{{Name: "now", Value: cmp.Or(at.from.Label(), "not known")}, {Name: "new", Value: to.Label()},
 			{Name: "not undone", Value: "database migrations, secrets and other configuration"}},

@@ -24,7 +24,8 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			if err != nil {
 				return bot.Reply{}, err
 			}
-			if len(bot.Permitted(p, c, bot.MaySeeRuns, []bot.Target{r.Ask.Target})) == 0 {
+			// What is about no target, such as a halt, concerns everybody.
+			if r.Ask.Target != (bot.Target{}) && len(bot.Permitted(p, c, bot.MaySeeRuns, []bot.Target{r.Ask.Target})) == 0 {
 				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see the runs of %s", r.Ask.Target)
 			}
 			records, err := log.Records(ctx, bot.RecordFilter{Run: r.Number, Limit: 60})

@@ -25,6 +25,7 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if len(allowed) == 0 {
 				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see the runs of any target")
 			}
+			allowed[bot.Target{}] = true // what is about no target, such as a halt, concerns everybody
 			all, err := runs.Runs(ctx, bot.RunFilter{Limit: 50})
 			if err != nil {
 				return bot.Reply{}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/sourcegraph/conc/iter"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/guard"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 )
@@ -19,7 +20,7 @@ import (
 const patience = 5 * time.Second
 
 // New makes the command.
-func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bot.Command {
+func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k *guard.Keeper) bot.Command {
 	return bot.Command{
 		Name:     "status",
 		Summary:  "what is live where, and what is under way",
@@ -39,10 +40,18 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bo
 			if err != nil {
 				return bot.Reply{}, err
 			}
+			stands, err := k.Look(ctx, call.At)
+			if err != nil {
+				return bot.Reply{}, err
+			}
 			var silent atomic.Int64
 			look := iter.Mapper[bot.Target, []string]{MaxGoroutines: 16}
 			rows := look.Map(targets, func(t *bot.Target) []string {
 				cells, answered := row(ctx, c, l, *t, open, call.At)
+				last := len(cells) - 1
+				if s := stands.On(*t); s != "" {
+					cells[last] = join(cells[last], s)
+				}
 				if !answered {
 					silent.Add(1)
 				}
@@ -51,6 +60,9 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy) bo
 			card := bot.Card{
 				Title: "what is live",
 				Table: &bot.Table{Columns: []string{"TARGET", "LIVE", "UP", "SINCE", "NOW"}, Rows: rows},
+			}
+			if stands.Halt != "" {
+				card.Text, card.Tone = stands.Halt, bot.Warning
 			}
 			if int(silent.Load()) == len(targets) {
 				card.Title, card.Tone, card.Outcome = "what is live is not known: nothing answers", bot.Bad, bot.OutcomeFailed

@@ -1,0 +1,228 @@
+// Package guard keeps what stands in the way of changes for a while: locks,
+// which are held by a person, freezes, during which an environment is left
+// alone, and the halt of everything. They are documents in the store; the verbs
+// that set and end them take the same road as every other change.
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"quarterdeck/bot"
+	"quarterdeck/bot/store"
+)
+
+// kind is the kind of the documents; their IDs are "halt", "lock/TARGET" and
+// "freeze/NUMBER", zero-padded.
+const kind = "guard"
+
+const (
+	haltID       = "halt"
+	lockPrefix   = "lock/"
+	freezePrefix = "freeze/"
+	// maxListed bounds how many locks or freezes are looked through.
+	maxListed = 2000
+)
+
+// Lock says that one person alone may change a target for a while.
+type Lock struct {
+	Target bot.Target `json:"target"`
+	Person string     `json:"person"`
+	Reason string     `json:"reason,omitempty"`
+	Since  time.Time  `json:"since"`
+	Until  time.Time  `json:"until"`
+	Key    string     `json:"key"` // of the operation that wrote it last
+	Ended  bool       `json:"ended,omitempty"`
+}
+
+// Standing reports whether the lock holds at a time.
+func (l Lock) Standing(at time.Time) bool { return !l.Ended && at.Before(l.Until) }
+
+// String says who holds it, until when and why.
+func (l Lock) String() string {
+	return because(fmt.Sprintf("locked by %s until %s", l.Person, clock(l.Until)), l.Reason)
+}
+
+// Freeze says that an environment is left alone for a while.
+type Freeze struct {
+	Number      int64     `json:"number"`
+	Environment string    `json:"environment"`
+	Person      string    `json:"person"`
+	Reason      string    `json:"reason,omitempty"`
+	Since       time.Time `json:"since"`
+	Until       time.Time `json:"until,omitzero"` // zero: until somebody ends it
+	Key         string    `json:"key"`
+	Ended       string    `json:"ended,omitempty"` // by whom
+}
+
+// Standing reports whether the freeze holds at a time.
+func (f Freeze) Standing(at time.Time) bool {
+	return f.Ended == "" && (f.Until.IsZero() || at.Before(f.Until))
+}
+
+// String says what is frozen, by whom, until when and why.
+func (f Freeze) String() string {
+	s := fmt.Sprintf("%s is frozen by %s", f.Environment, f.Person)
+	if f.Until.IsZero() {
+		s += " until it is ended"
+	} else {
+		s += " until " + clock(f.Until)
+	}
+	return because(s, f.Reason) + fmt.Sprintf(" (freeze %d)", f.Number)
+}
+
+// Halt says that nothing is changed at all.
+type Halt struct {
+	On     bool      `json:"on"`
+	Person string    `json:"person"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+	Key    string    `json:"key"`
+}
+
+// String says who halted everything and why.
+func (h Halt) String() string {
+	return because(fmt.Sprintf("everything is halted by %s since %s", h.Person, clock(h.Since)), h.Reason)
+}
+
+func because(s, reason string) string {
+	if reason == "" {
+		return s
+	}
+	return s + ": " + reason
+}
+
+func clock(t time.Time) string { return t.UTC().Format("01-02 15:04 MST") }
+
+// Keeper reads what stands. Safe for concurrent use.
+type Keeper struct {
+	store store.Store
+}
+
+// NewKeeper makes a Keeper over s.
+func NewKeeper(s store.Store) *Keeper { return &Keeper{store: s} }
+
+// Obstacles gives what stands against r at a time, as rd shows it. Only runs
+// whose plan is guarded are stopped. A freeze can be overridden; a lock is
+// taken from its holder and a halt is ended, so those can be passed by ways
+// back alone.
+func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obstacle, error) {
+	if !r.Plan.Guarded {
+		return nil, nil
+	}
+	var found []bot.Obstacle
+	var h Halt
+	if err := read(rd, haltID, &h); err != nil {
+		return nil, err
+	}
+	if h.On {
+		found = append(found, bot.Obstacle{Text: h.String() + "; resume ends that"})
+	}
+	t := r.Ask.Target
+	var l Lock
+	if err := read(rd, lockPrefix+t.String(), &l); err != nil {
+		return nil, err
+	}
+	if l.Standing(at) && l.Person != r.Call.Who.Person {
+		found = append(found, bot.Obstacle{Text: fmt.Sprintf("%s is %s; to take it: lock %s %s --steal", t, l, t.Service, t.Environment)})
+	}
+	freezes, err := freezesIn(rd)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range freezes {
+		if f.Environment == t.Environment && f.Standing(at) {
+			found = append(found, bot.Obstacle{Permission: bot.MayOverrideFreeze, Text: f.String()})
+		}
+	}
+	return found, nil
+}
+
+func read(rd store.Reader, id string, into any) error {
+	d, found, err := rd.Document(kind, id)
+	if err != nil || !found {
+		return err
+	}
+	if err := json.Unmarshal(d.Body, into); err != nil {
+		return fmt.Errorf("decode %s %s: %w", kind, id, err)
+	}
+	return nil
+}
+
+func freezesIn(rd store.Reader) ([]Freeze, error) {
+	docs, err := rd.Documents(kind, freezePrefix, maxListed, true)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Freeze, 0, len(docs))
+	for _, d := range docs {
+		var f Freeze
+		if err := json.Unmarshal(d.Body, &f); err != nil {
+			return nil, fmt.Errorf("decode %s %s: %w", kind, d.ID, err)
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+// Standing is all that stands at one time.
+type Standing struct {
+	Halt    string                // "" when nothing is halted
+	Locks   map[bot.Target]string // what each lock says
+	Freezes []Freeze              // newest first
+}
+
+// On says what stands on one target, "" for nothing.
+func (s Standing) On(t bot.Target) string {
+	var parts []string
+	if l := s.Locks[t]; l != "" {
+		parts = append(parts, l)
+	}
+	for _, f := range s.Freezes {
+		if f.Environment == t.Environment {
+			parts = append(parts, f.String())
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Look gives what stands at a time.
+func (k *Keeper) Look(ctx context.Context, at time.Time) (s Standing, err error) {
+	s.Locks = map[bot.Target]string{}
+	err = k.store.View(ctx, func(rd store.Reader) error {
+		var h Halt
+		if err := read(rd, haltID, &h); err != nil {
+			return err
+		}
+		if h.On {
+			s.Halt = h.String()
+		}
+		docs, err := rd.Documents(kind, lockPrefix, maxListed, false)
+		if err != nil {
+			return err
+		}
+		for _, d := range docs {
+			var l Lock
+			if err := json.Unmarshal(d.Body, &l); err != nil {
+				return fmt.Errorf("decode %s %s: %w", kind, d.ID, err)
+			}
+			if l.Standing(at) {
+				s.Locks[l.Target] = l.String()
+			}
+		}
+		freezes, err := freezesIn(rd)
+		s.Freezes = slices.DeleteFunc(freezes, func(f Freeze) bool { return !f.Standing(at) })
+		return err
+	})
+	return s, err
+}
+
+// Lock gives the lock of a target; the zero Lock when it never had one.
+func (k *Keeper) Lock(ctx context.Context, t bot.Target) (l Lock, err error) {
+	err = k.store.View(ctx, func(rd store.Reader) error { return read(rd, lockPrefix+t.String(), &l) })
+	return l, err
+}
