@@ -147,4 +147,3 @@ func terminate(t testing.TB, db *sql.DB, application, state string) (ended int) 
 	}
 	return ended
 }
-
