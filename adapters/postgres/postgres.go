@@ -120,6 +120,18 @@ func parse(dsn string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, wrong
 	}
+	// A password that is not written with %XX runs over into these, which
+	// sentences name.
+	hosts := []string{c.Database, c.Host}
+	for _, f := range c.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
+	if strings.Contains(strings.Join(hosts, " "), "@") {
+		return nil, wrong
+	}
+	if c.Database == "" {
+		c.Database = c.User // as libpq has it
+	}
 	return c, nil
 }
 
