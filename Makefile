@@ -13,9 +13,9 @@ build: ## the quarterdeck binary
 test: ## every test that needs Go alone
 	go test ./...
 
-test-all: ## everything under the race detector, with the whole crash matrix; a skip is a failure
+test-all: ## everything under the race detector, with the real servers; a skip is a failure
 	@log=$$(mktemp); status=0; \
-	QUARTERDECK_TEST_ALL=1 go test -race -count=1 -timeout 20m -v ./... >$$log 2>&1 || status=$$?; \
+	QUARTERDECK_TEST_ALL=1 .ci/postgres go test -race -count=1 -timeout 20m -v ./... >$$log 2>&1 || status=$$?; \
 	grep -E '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
 	if [ $$status -ne 0 ]; then tail -n 300 $$log; rm -f $$log; exit $$status; fi; \
 	if grep -E -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \

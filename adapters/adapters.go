@@ -5,6 +5,7 @@ package adapters
 import (
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
@@ -31,5 +32,6 @@ func Providers() []provider.Type {
 func Stores() []store.Type {
 	return []store.Type{
 		sqlite.Type(),
+		postgres.Type(),
 	}
 }

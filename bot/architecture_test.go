@@ -141,7 +141,7 @@ func TestDemoLinksNoSDK(t *testing.T) {
 		}
 		seen[dir] = true
 		for _, name := range all[dir] {
-			for _, sdk := range []string{"github.com/slack-go", "github.com/bwmarrin/discordgo", "github.com/aws", "github.com/google/go-github"} {
+			for _, sdk := range []string{"github.com/slack-go", "github.com/bwmarrin/discordgo", "github.com/aws", "github.com/google/go-github", "github.com/jackc"} {
 				if strings.HasPrefix(name, sdk) {
 					t.Errorf("the demo links %s, through %s", name, via+" > "+dir)
 				}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,14 +22,22 @@ const (
 func (l *loader) bot() {
 	b, at := l.in.Bot, l.root.at("bot")
 	scheme, rest, found := strings.Cut(b.Database, ":")
+	server := scheme == "postgres" || scheme == "postgresql"
 	switch {
 	case !l.root.has("bot", "database"):
 		l.failf(at, "", `[bot] needs database = "sqlite:PATH"`)
 	case b.Database == "":
 	case !found || rest == "":
 		l.failf(at.at("database"), fmt.Sprintf("it is %q", b.Database), `bot.database takes "sqlite:PATH"`)
+	case server && !strings.HasPrefix(rest, "//"):
+		l.failf(at.at("database"), "", `bot.database takes "postgres://USER@HOST/NAME"`)
+	case server && holdsPassword(rest):
+		l.failf(at.at("database"), "leave it out, and set PGPASSWORD or add ?passfile=PATH", "bot.database holds a password")
+	case server:
+		l.out.Bot.Database = "postgres:" + rest
+		l.out.Bot.State = l.path("state")
 	case scheme != "sqlite":
-		l.failf(at.at("database"), `it takes "sqlite:PATH"`, "bot.database names the unknown store %q", scheme)
+		l.failf(at.at("database"), `it takes "sqlite:PATH" or "postgres://USER@HOST/NAME"`, "bot.database names the unknown store %q", scheme)
 	default:
 		l.out.Bot.Database = "sqlite:" + l.path(rest)
 		l.out.Bot.State = filepath.Join(filepath.Dir(l.path(rest)), "state")
@@ -110,6 +119,22 @@ func (l *loader) audit() {
 		l.out.Audit.Redact = append(l.out.Audit.Redact, re)
 	}
 	l.files()
+}
+
+// holdsPassword reports whether the address of a database may hold a password,
+// also one that is not written as it should be.
+func holdsPassword(address string) bool {
+	if i := strings.LastIndexByte(address, '@'); i >= 0 && strings.Contains(address[:i], ":") {
+		return true
+	}
+	_, query, _ := strings.Cut(address, "?")
+	for pair := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(key); err != nil || strings.Contains(strings.ToLower(plain), "password") {
+			return true
+		}
+	}
+	return false
 }
 
 // files refuses two files at one path: the second would destroy the first.

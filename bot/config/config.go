@@ -40,7 +40,7 @@ type Config struct {
 
 // Bot is the [bot] table.
 type Bot struct {
-	Database        string // "sqlite:/abs/path"
+	Database        string // "sqlite:/abs/path" or "postgres://USER@HOST/NAME"
 	Socket          string
 	State           string // folder for what providers keep
 	Location        *time.Location

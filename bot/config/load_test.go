@@ -88,6 +88,20 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestServer: a database on a server is named as it is, however its scheme is
+// written, and what providers keep lies beside the configuration.
+func TestServer(t *testing.T) {
+	for _, scheme := range []string{"postgres", "postgresql"} {
+		c, err := load(t, strings.Replace(small, "sqlite:/srv/q/q.db", scheme+"://bot@[::1]:5433/ops?sslmode=verify-full", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "postgres://bot@[::1]:5433/ops?sslmode=verify-full"; c.Bot.Database != want || c.Bot.State != filepath.Dir(c.Path)+"/state" {
+			t.Errorf("%s: database %s, state %s", scheme, c.Bot.Database, c.Bot.State)
+		}
+	}
+}
+
 // TestPathsAreTheFiles: a relative path means the same wherever it is asked
 // from.
 func TestPathsAreTheFiles(t *testing.T) {

@@ -9,6 +9,9 @@
 package sqlstore
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -37,6 +40,32 @@ type Dialect struct {
 	Patience time.Duration
 	// Translate gives the kind and the sentence for a driver's error.
 	Translate func(err error) (kind bot.Kind, say string)
+	// Lost, when set, reports whether an error means that the connection is
+	// gone. A transaction that could not be begun on a kept connection for that
+	// is begun on a fresh one; a commit whose answer was lost is said to be
+	// uncertain. Nil is for a database in the same process.
+	Lost func(err error) bool
+}
+
+// lost is Lost, which may be nil.
+func (d *Dialect) lost(err error) bool { return err != nil && d.Lost != nil && d.Lost(err) }
+
+// commitError says what is known after a COMMIT that failed: where its answer
+// did not come, nobody knows whether it was carried out.
+func (d *Dialect) commitError(err error) error {
+	const op = "store.commit"
+	if err == nil || d.Lost == nil {
+		return translate(d, op, err)
+	}
+	kind := bot.Unavailable
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		kind = bot.Timeout
+	case !d.Lost(err):
+		return translate(d, op, err)
+	}
+	return &bot.Error{Op: op, Kind: kind, Err: fmt.Errorf("%s: %w", d.Name, err),
+		Say: "the database was lost while the change was being written; it may or may not have been made"}
 }
 
 // text gives a statement with this database's placeholders. The statements of

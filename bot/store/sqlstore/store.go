@@ -123,7 +123,7 @@ func (s *Store) View(ctx context.Context, f func(r store.Reader) error) error {
 		return translate(&s.dialect, "store.view", ctx.Err())
 	}
 	defer func() { <-s.views }()
-	sess, err := s.reader(ctx)
+	sess, err := s.begun(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,9 +133,6 @@ func (s *Store) View(ctx context.Context, f func(r store.Reader) error) error {
 			sess.drop()
 		}
 	}()
-	if err := sess.begin(ctx, s.dialect.BeginRead); err != nil {
-		return translate(&s.dialect, "store.view", err)
-	}
 	r := &reader{ctx: ctx, s: sess}
 	err = f(r)
 	r.over = true
@@ -152,21 +149,40 @@ func (s *Store) View(ctx context.Context, f func(r store.Reader) error) error {
 	return err
 }
 
-// reader gives a connection that no View uses.
-func (s *Store) reader(ctx context.Context) (*session, error) {
+// begun gives a connection that no View uses, with a transaction begun on it.
+// Those that were lost while nobody used them are thrown away.
+func (s *Store) begun(ctx context.Context) (*session, error) {
+	for {
+		sess, kept, err := s.reader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = sess.begin(ctx, s.dialect.BeginRead); err == nil {
+			return sess, nil
+		}
+		sess.drop()
+		if !kept || ctx.Err() != nil || !s.dialect.lost(err) {
+			return nil, translate(&s.dialect, "store.view", err)
+		}
+	}
+}
+
+// reader gives a connection that no View uses; kept says that it was used before.
+func (s *Store) reader(ctx context.Context) (sess *session, kept bool, err error) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		return nil, errClosed("store.view")
+		return nil, false, errClosed("store.view")
 	}
 	if n := len(s.idle); n > 0 {
-		sess := s.idle[n-1]
+		sess = s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		s.mu.Unlock()
-		return sess, nil
+		return sess, true, nil
 	}
 	s.mu.Unlock()
-	return openSession(ctx, s.read, &s.dialect)
+	sess, err = openSession(ctx, s.read, &s.dialect)
+	return sess, false, err
 }
 
 func (s *Store) giveBack(sess *session) bool {

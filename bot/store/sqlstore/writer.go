@@ -266,7 +266,7 @@ func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again [
 	}
 	_, err := w.session.exec(ctx, "COMMIT")
 	if err != nil {
-		err = translate(&w.store.dialect, "store.commit", err)
+		err = w.store.dialect.commitError(err)
 		w.lose()
 	}
 	for _, j := range w.kept {
@@ -275,7 +275,19 @@ func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again [
 	return nil, err
 }
 
+// begin opens the transaction. A connection that was lost while nobody used it
+// is replaced; nothing was begun on it.
 func (w *writer) begin(ctx context.Context) error {
+	kept := w.session != nil
+	err := w.beginOnce(ctx)
+	if kept && w.store.dialect.lost(err) {
+		w.lose()
+		err = w.beginOnce(ctx)
+	}
+	return err
+}
+
+func (w *writer) beginOnce(ctx context.Context) error {
 	if w.session == nil {
 		sess, err := openSession(ctx, w.store.write, &w.store.dialect)
 		if err != nil {

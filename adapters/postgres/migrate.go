@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+
+	"quarterdeck/bot"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// versionTable is goose's own, under a name that no other program's goose uses.
+const versionTable = "quarterdeck_version"
+
+// turn is the lock that lets one process of all bring the tables of a schema up
+// to date. It ends with its connection, whatever becomes of the process.
+type turn struct{}
+
+// lockNumber tells this lock from other programs' in the same database.
+const lockNumber = 0x51444b // "QDK"
+
+// SessionLock implements lock.SessionLocker.
+func (turn) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1, hashtext(coalesce(current_schema(), '')))`, lockNumber)
+	return err
+}
+
+// SessionUnlock implements lock.SessionLocker.
+func (turn) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, hashtext(coalesce(current_schema(), '')))`, lockNumber)
+	return err
+}
+
+// migrate brings the tables up to date. Each step is one transaction; of
+// several processes that open a new database at once one does each step, and
+// the others find it done.
+func migrate(ctx context.Context, db *sql.DB) error {
+	at, err := version(ctx, db)
+	if err != nil {
+		return err
+	}
+	folder, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, folder, goose.WithTableName(versionTable), goose.WithSessionLocker(turn{}),
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	newest := sources[len(sources)-1].Version
+	if at < newest {
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("bring the tables up to date: %w", err)
+		}
+		if at, err = version(ctx, db); err != nil {
+			return err
+		}
+	}
+	switch {
+	case at > newest:
+		return &bot.Error{Op: "postgres.open", Kind: bot.Invalid,
+			Say: fmt.Sprintf("the database has version %d, this program knows up to %d; use the newer program that wrote it", at, newest)}
+	case at < newest:
+		return fmt.Errorf("the tables have version %d after they were brought up to %d", at, newest)
+	}
+	// Without its row nobody would wait for anybody.
+	var rows int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM counters WHERE name IN ('run', 'writer')`).Scan(&rows); err != nil {
+		return err
+	}
+	if rows != 2 {
+		return &bot.Error{Op: "postgres.open", Kind: bot.Unavailable, Say: "the database is damaged: its table of counters lacks a row; restore it from a backup",
+			Err: errors.New("counters needs the rows run and writer")}
+	}
+	return nil
+}
+
+// version gives the newest step applied, 0 for a new database.
+func version(ctx context.Context, db *sql.DB) (at int64, err error) {
+	var there bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('`+versionTable+`') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return 0, err
+	}
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable+` WHERE is_applied`).Scan(&at)
+	return at, err
+}
