@@ -205,7 +205,7 @@ func TestFlagRules(t *testing.T) {
 		{"flag.kill", "flag:prod/new", "yes | grant 1 | dev may use flag.* on flag staging/* and flag prod/new"},
 		{"flag.set", "flag:prod/newer", "no | no grant | ann may not use flag.set on flag prod/newer | dev may use flag.set on staging/* and prod/new; flag prod/newer is not in it"},
 		{"flag.set.all", "flag:prod/new", "no | no grant | ann may not use flag.set.all on flag prod/new | no grant lets anybody use flag.set.all on flag prod/new"},
-		{"flag.set", "target:shop/prod", "no | no grant | ann may not use flag.set on shop/prod | no grant lets anybody use flag.set on shop/prod"},
+		{"flag.set", "target:shop/prod", "no | no grant | ann may not use flag.set on shop/prod | no grant gives you anything to do on shop/prod"},
 	} {
 		if got := say(p.Decide(ask(member("ann", "dev"), tt.permission, tt.resource))); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)

@@ -107,7 +107,7 @@ func (p *Policy) changes(r bot.Request, d bot.Decision) []string {
 		if p.granted(q, p.place(resource)) >= 0 {
 			continue
 		}
-		lines = append(lines, p.near(q, resource))
+		lines = append(lines, p.near(q, resource, true))
 		lines = append(lines, fmt.Sprintf("a [[grant]] of %s%s for %s", r.Permission, on(resource), list(append(slices.Clone(r.Who.Roles), r.Who.Person), "or")))
 	}
 	return lines

@@ -100,7 +100,7 @@ func (p *Policy) Decide(r bot.Request) bot.Decision {
 			return bot.Decision{
 				Rule:    noGrant,
 				Because: fmt.Sprintf("%s may not %s%s", r.Who.Name(), p.act(r.Permission), on(resource)),
-				Near:    p.near(&q, resource),
+				Near:    p.near(&q, resource, p.mayKnow(r.Who, resource)),
 			}
 		}
 		if grant == last {
@@ -354,4 +354,12 @@ func (p *Policy) Sees(who bot.Identity, t bot.Target) bool {
 		}
 	}
 	return false
+}
+
+// mayKnow reports whether who may hear of others what they may do on the
+// resource. A target on which they may do nothing themselves is answered as if
+// nobody could.
+func (p *Policy) mayKnow(who bot.Identity, r bot.Resource) bool {
+	t, ok := bot.ParseTarget(r.Name())
+	return r.Kind() != bot.KindTarget || ok && p.Sees(who, t)
 }

@@ -107,6 +107,8 @@ func TestDecideSentences(t *testing.T) {
 			"no | no grant | dev-one may not deploy on shop/prod | developer may deploy on */staging; shop/prod is not in it"},
 		{"another role", ask(dev, bot.MayRestart, shopStaging),
 			"no | no grant | dev-one may not restart on shop/staging | only sre and night may restart on shop/staging"},
+		{"another role, where the asker has nothing to do", ask(dev, bot.MayRestart, paymentsProd),
+			"no | no grant | dev-one may not restart on payments/prod | no grant gives you anything to do on payments/prod"},
 		{"one of two resources", ask(dev, bot.MayDeploy, shopStaging, shopProd),
 			"no | no grant | dev-one may not deploy on shop/prod | developer may deploy on */staging; shop/prod is not in it"},
 		{"no prefix", ask(dev, bot.MayDeploy, "target:shop/staging2"),

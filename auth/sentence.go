@@ -159,8 +159,8 @@ func (p *Policy) conditions(r rule, hours []string) string {
 
 // near says what came nearest to permitting the resource: a grant of the
 // asker's own in another channel or hour, then one on other resources, then
-// who else may.
-func (p *Policy) near(q *question, resource bot.Resource) string {
+// who else may, as far as the asker is to know of the resource.
+func (p *Policy) near(q *question, resource bot.Resource, known bool) string {
 	var conditions, elsewhere, holders, subjects []string
 	add := func(words *[]string, more ...string) {
 		for _, w := range more {
@@ -192,6 +192,8 @@ func (p *Policy) near(q *question, resource bot.Resource) string {
 		return "allowed " + few(conditions, "or") + " only"
 	case len(elsewhere) > 0:
 		return fmt.Sprintf("%s may %s on %s; %s is not in it", few(subjects, "and"), p.act(q.Permission), few(elsewhere, "and"), display(resource))
+	case !known:
+		return "no grant gives you anything to do" + on(resource)
 	case len(holders) > 0:
 		return fmt.Sprintf("only %s may %s%s", few(holders, "and"), p.act(q.Permission), on(resource))
 	}

@@ -12,6 +12,7 @@ import (
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/grammar"
 )
 
 type chatCmd struct {
@@ -61,22 +62,16 @@ func (r runCmd) Run(ctx context.Context) error {
 	})
 }
 
-// words joins arguments to a line, quoting those that a shell had quoted.
+// words joins arguments to a line in which each stays one argument. One alone
+// is a whole line, as quoted for the shell.
 func words(args []string) string {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
-	quoted := make([]string, len(args))
-	for i, a := range args {
-		quoted[i] = a
-		if a == "" || strings.ContainsAny(a, " \t\"") {
-			quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a) + `"`
-		}
+	if len(args) == 1 {
+		return args[0]
 	}
-	if len(quoted) == 1 {
-		return strings.Join(args, " ") // a whole line in one argument
-	}
-	return strings.Join(quoted, " ")
+	return grammar.Join(args)
 }
 
 // connected runs f against the serving bot's socket. Where no bot serves, one

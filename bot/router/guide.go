@@ -3,10 +3,12 @@ package router
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
+	"quarterdeck/bot/run"
 )
 
 // Guide implements bot.Guide over the router's grammar and policy.
@@ -54,7 +56,9 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 	case !d.Needs.None():
 		card.Title, card.Tone = fmt.Sprintf("yes, after more is given: %s", p.Line), bot.Question
 	}
-	if e, ok := g.Router.Policy.(explainer); ok {
+	if !d.Allowed && !g.tells(c.Who, resources) {
+		card.Text = run.Refusal(d).Say
+	} else if e, ok := g.Router.Policy.(explainer); ok {
 		card.Text = e.Explain(bot.Request{Who: c.Who, Permission: ask.Permission, Resources: resources, Channel: c.Channel, At: c.At})
 	} else {
 		card.Text = d.Because
@@ -63,6 +67,19 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 		card.Text += "\nthese are the rules alone; --dry-run also looks at what is live and what is marked bad"
 	}
 	return card, nil
+}
+
+// tells reports whether who is told of all these targets; of others is said no
+// more than a refusal says.
+func (g *Guide) tells(who bot.Identity, resources []bot.Resource) bool {
+	if g.Router.Words == nil {
+		return true
+	}
+	words := g.Router.Words(who)
+	return !slices.ContainsFunc(resources, func(r bot.Resource) bool {
+		t, ok := bot.ParseTarget(r.Name())
+		return ok && r.Kind() == bot.KindTarget && !slices.Contains(words.Environments(t.Service), t.Environment)
+	})
 }
 
 // Whoami implements bot.Guide.
