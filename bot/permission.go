@@ -20,6 +20,8 @@ const (
 	MayStealLock  Permission = "lock.steal" // take or end another person's lock
 	MayFreeze     Permission = "freeze"
 	MayHalt       Permission = "halt" // and resume
+	// MayOverrideOrder deploys what was not live where it should have been first.
+	MayOverrideOrder Permission = "order.override"
 	// MayOverrideFreeze passes a freeze with a reason.
 	MayOverrideFreeze Permission = "freeze.override"
 	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad
@@ -52,6 +54,7 @@ func Permissions() []PermissionInfo {
 		{MayLock, KindTarget, "keep others from changing a target for a while"},
 		{MayStealLock, KindTarget, "take or end another person's lock"},
 		{MayOverrideFreeze, KindTarget, "change a target during a freeze"},
+		{MayOverrideOrder, KindTarget, "deploy what was not live in the environment before"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
 		{MayReadAudit, KindBot, "read the audit log"},

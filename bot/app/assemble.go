@@ -179,7 +179,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings)
+	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After)
 }
 
 // bindingDigest tells what a target's bindings and their providers say.

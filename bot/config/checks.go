@@ -303,6 +303,7 @@ func (l *loader) targets() {
 		l.name(at.at(name), "an environment", name, true)
 		l.out.Environments = append(l.out.Environments, name)
 	}
+	l.after(at)
 	at = l.root.at("provider")
 	for _, name := range inOrder(l.in.Provider, at) {
 		l.provider(at.at(name), name, l.in.Provider[name])
@@ -312,6 +313,31 @@ func (l *loader) targets() {
 		l.name(at.at(service), "a service", service, true)
 		for _, env := range inOrder(l.in.Service[service], at.at(service)) {
 			l.service(at.at(service, env), bot.Target{Service: service, Environment: env}, l.in.Service[service][env])
+		}
+	}
+}
+
+// after reads in which order a version goes through the environments. A circle
+// would let nothing through.
+func (l *loader) after(at *node) {
+	l.out.After = map[string]string{}
+	for _, name := range l.out.Environments {
+		before := l.in.Environment[name].After
+		if before == "" {
+			continue
+		}
+		n := at.at(name).at("after")
+		if !slices.Contains(l.out.Environments, before) {
+			l.failf(n, meant(before, l.out.Environments, thereAre), "there is no environment %q", before)
+			continue
+		}
+		l.out.After[name] = before
+		for next, steps := before, 0; next != "" && steps <= len(l.out.Environments); next, steps = l.out.After[next], steps+1 {
+			if next == name {
+				l.failf(n, "take one of them away", "%s comes after itself", name)
+				delete(l.out.After, name)
+				break
+			}
 		}
 	}
 }

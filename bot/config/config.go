@@ -29,7 +29,8 @@ type Config struct {
 	Grants       []Grant
 	Denies       []Deny
 	Requires     []Require
-	Environments []string // in the order of the file
+	Environments []string          // in the order of the file
+	After        map[string]string // environment -> where a version must have been live first
 	Providers    []Provider
 	Services     []Service
 

@@ -58,7 +58,9 @@ type file struct {
 		Reason bool   `toml:"reason"`
 		Ticket string `toml:"ticket"`
 	} `toml:"require"`
-	Environment map[string]struct{}                  `toml:"environment"`
-	Provider    map[string]map[string]any            `toml:"provider"`
-	Service     map[string]map[string]map[string]any `toml:"service"`
+	Environment map[string]struct {
+		After string `toml:"after"`
+	} `toml:"environment"`
+	Provider map[string]map[string]any            `toml:"provider"`
+	Service  map[string]map[string]map[string]any `toml:"service"`
 }

@@ -20,6 +20,7 @@ type Bindings struct {
 type Catalog struct {
 	bindings map[bot.Target]Bindings
 	order    []string // environments, first to last
+	after    map[string]string
 }
 
 // NewCatalog makes a Catalog. environments gives the order in which they are
@@ -81,6 +82,20 @@ func (c *Catalog) compareEnvironments(a, b string) int {
 	return ai - bi
 }
 
+// InOrder sets, before the catalog is used, after which environment a version
+// may go to another.
+func (c *Catalog) InOrder(after map[string]string) *Catalog {
+	c.after = after
+	return c
+}
+
+// Before gives where a version must have been live before it may go to t;
+// found is false where it need not, or where the service is not there.
+func (c *Catalog) Before(t bot.Target) (before bot.Target, found bool) {
+	before = bot.Target{Service: t.Service, Environment: c.after[t.Environment]}
+	return before, before.Environment != "" && c.Has(before)
+}
+
 // Only gives the catalog of those targets alone that keep is true for; c itself
 // when that is all of them.
 func (c *Catalog) Only(keep func(bot.Target) bool) *Catalog {
@@ -93,7 +108,7 @@ func (c *Catalog) Only(keep func(bot.Target) bool) *Catalog {
 	if len(kept) == len(c.bindings) {
 		return c
 	}
-	return &Catalog{bindings: kept, order: c.order}
+	return &Catalog{bindings: kept, order: c.order, after: c.after}
 }
 
 // Has reports whether the target is in the catalog.

@@ -86,9 +86,15 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 	if d.Action == provider.Restart {
 		return nil, nil
 	}
+	var order []bot.Obstacle
+	if d.Action == provider.Deploy {
+		if order, err = Order(ctx, w.catalog, w.ledger, d.Target, d.To); err != nil {
+			return nil, err
+		}
+	}
 	marks, err := w.ledger.Bad(ctx, d.Target)
 	if err != nil || len(marks) == 0 {
-		return nil, err
+		return order, err
 	}
 	var contains []string
 	if d.Action == provider.Deploy {
@@ -98,7 +104,7 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 		}
 		contains = preview.Contains
 	}
-	return Obstacles(d.Target, d.To, contains, marks), nil
+	return append(order, Obstacles(d.Target, d.To, contains, marks)...), nil
 }
 
 // Obstacles gives what stands against bringing an artefact to a target: its

@@ -72,6 +72,10 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	order, err := release.Order(ctx, d.catalog, d.ledger, t, to)
+	if err != nil {
+		return bot.Plan{}, err
+	}
 	warnings := slices.Clone(preview.Warnings)
 	if live.Deploying != "" {
 		warnings = append(warnings, live.Deploying+" is being deployed there now")
@@ -87,7 +91,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Summary:       summary,
 		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, preview.Fields...),
 		Warnings:      warnings,
-		Obstacles:     release.Obstacles(t, to, preview.Contains, marks),
+		Obstacles:     append(order, release.Obstacles(t, to, preview.Contains, marks)...),
 		Undo:          fmt.Sprintf("rollback %s %s", t.Service, t.Environment),
 		Noop:          noop,
 	}, nil

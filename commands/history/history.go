@@ -36,7 +36,6 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if len(allowed) == 0 {
 				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see that history")
 			}
-			allowed[bot.Target{}] = true // what is about no target, such as a halt, concerns everybody
 			f := bot.RunFilter{Limit: looked}
 			if t := call.Args.Target(); t.Service != "" && t.Environment != "" {
 				f.Target = t
@@ -47,7 +46,8 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			}
 			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
 			for _, r := range all {
-				if !allowed[r.Ask.Target] || r.Started.IsZero() || len(table.Rows) == shown {
+				// What is about no target, such as a halt, concerns everybody.
+				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() || len(table.Rows) == shown {
 					continue
 				}
 				table.Rows = append(table.Rows, []string{r.Started.Format("01-02 15:04"), fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)})

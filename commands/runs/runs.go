@@ -25,14 +25,14 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if len(allowed) == 0 {
 				return bot.Reply{}, bot.Errorf(bot.Denied, "no grant lets you see the runs of any target")
 			}
-			allowed[bot.Target{}] = true // what is about no target, such as a halt, concerns everybody
 			all, err := runs.Runs(ctx, bot.RunFilter{Limit: 50})
 			if err != nil {
 				return bot.Reply{}, err
 			}
 			table := &bot.Table{Columns: []string{"RUN", "STATE", "WHAT", "BY", "ASKED"}}
 			for _, r := range all {
-				if allowed[r.Ask.Target] && len(table.Rows) < 15 {
+				// What is about no target, such as a halt, concerns everybody.
+				if (allowed[r.Ask.Target] || r.Ask.Target == bot.Target{}) && len(table.Rows) < 15 {
 					table.Rows = append(table.Rows, []string{fmt.Sprintf("#%d", r.Number), string(r.State), r.Plan.Summary, r.Call.Who.Name(), r.Created.Format("01-02 15:04:05")})
 				}
 			}
