@@ -92,6 +92,53 @@ func TestReplicasDoNotForkTheChain(t *testing.T) {
 	}
 }
 
+// TestTablesAreMadeInTurn holds the lock under which the tables are brought up to
+// date: whoever opens the database waits, and then does.
+func TestTablesAreMadeInTurn(t *testing.T) {
+	t.Parallel()
+	schema, dsn := fresh(t)
+	db := admin(t)
+	held, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := held.ExecContext(context.Background(), `SELECT pg_advisory_lock($1, hashtext($2))`, lockNumber, schema); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		s   store.Store
+		err error
+	}
+	results := make(chan result, 2)
+	for range cap(results) {
+		go func() { s, err := Open(context.Background(), dsn); results <- result{s, err} }()
+	}
+	if err := until(t, db, `SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'advisory'`, schema); err != nil {
+		t.Fatal(err)
+	}
+	var tables int
+	if err := db.QueryRow(`SELECT count(*) FROM pg_tables WHERE schemaname = $1`, schema).Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables were made by somebody whose turn it was not (%v)", tables, err)
+	}
+	if _, err := held.ExecContext(context.Background(), `SELECT pg_advisory_unlock_all()`); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(results) {
+		r := <-results
+		if r.err != nil {
+			t.Error(r.err)
+			continue
+		}
+		if err := appendNext(r.s, "one"); err != nil {
+			t.Error(err)
+		}
+		if err := r.s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestTheLockIsWhatKeepsTheChain: a replica that has read the end of the chain
 // has the next one wait, which then reads the new end.
 func TestTheLockIsWhatKeepsTheChain(t *testing.T) {
@@ -106,11 +153,9 @@ func TestTheLockIsWhatKeepsTheChain(t *testing.T) {
 			return err
 		}
 		go func() { second <- appendNext(two, "two") }()
-		for waits := 0; waits == 0; { // until the server says that it waits
-			if err := db.QueryRow(`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'`,
-				schema).Scan(&waits); err != nil {
-				return err
-			}
+		if err := until(t, db, `SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'`,
+			schema); err != nil {
+			return err
 		}
 		select {
 		case err := <-second:

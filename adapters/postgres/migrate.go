@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -19,23 +20,26 @@ var migrations embed.FS
 // versionTable is goose's own, under a name that no other program's goose uses.
 const versionTable = "quarterdeck_version"
 
-// turn is the lock that lets one process of all bring the tables of a schema up
-// to date. It ends with its connection, whatever becomes of the process.
-type turn struct{}
-
-// lockNumber tells this lock from other programs' in the same database.
+// lockNumber tells the lock under which the tables of a schema are brought up to
+// date from other programs' in the same database.
 const lockNumber = 0x51444b // "QDK"
 
-// SessionLock implements lock.SessionLocker.
-func (turn) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1, hashtext(coalesce(current_schema(), '')))`, lockNumber)
-	return err
-}
-
-// SessionUnlock implements lock.SessionLocker.
-func (turn) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, hashtext(coalesce(current_schema(), '')))`, lockNumber)
-	return err
+// takeTurn waits until this is the one process of all that may change the
+// tables. The turn ends with its connection, whatever becomes of the process.
+// goose's own locker is not used: goose makes its table before it locks.
+func takeTurn(ctx context.Context, db *sql.DB) (done func(), err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1, hashtext(coalesce(current_schema(), '')))`, lockNumber); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return func() {
+		conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it, and so gives up the lock
+		conn.Close()
+	}, nil
 }
 
 // migrate brings the tables up to date. Each step is one transaction; of
@@ -50,7 +54,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, folder, goose.WithTableName(versionTable), goose.WithSessionLocker(turn{}),
+	p, err := goose.NewProvider(goose.DialectPostgres, db, folder, goose.WithTableName(versionTable),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
@@ -58,6 +62,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
 	if at < newest {
+		done, err := takeTurn(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer done()
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("bring the tables up to date: %w", err)
 		}

@@ -311,11 +311,9 @@ func TestLimits(t *testing.T) {
 			if err := put("a")(tx); err != nil {
 				return err
 			}
-			for open := 1; open > 0; { // until the server has ended it
-				if err := db.QueryRow(`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle in transaction'`,
-					schema).Scan(&open); err != nil {
-					return err
-				}
+			if err := until(t, db, `SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle in transaction'`,
+				schema); err != nil {
+				return err
 			}
 			return put("b")(tx)
 		})
@@ -359,10 +357,8 @@ func TestDeadlock(t *testing.T) {
 			_, err := other.Exec("SELECT 1 FROM " + schema + ".counters WHERE name = 'writer' FOR UPDATE")
 			done <- err
 		}()
-		for waits := false; !waits; {
-			if err := db.QueryRow(`SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1`, pid).Scan(&waits); err != nil {
-				return err
-			}
+		if err := until(t, db, `SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1`, pid); err != nil {
+			return err
 		}
 		return tx.DeleteDocument("k", "a")
 	})

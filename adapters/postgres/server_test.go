@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -146,4 +148,17 @@ func terminate(t testing.TB, db *sql.DB, application, state string) (ended int) 
 		t.Fatal(err)
 	}
 	return ended
+}
+
+// until asks the server again and again until it says yes, for a limited time.
+func until(t testing.TB, db *sql.DB, q string, args ...any) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for yes := false; !yes; {
+		if err := db.QueryRowContext(ctx, q, args...).Scan(&yes); err != nil {
+			return fmt.Errorf("wait until %s: %w", q, err)
+		}
+	}
+	return nil
 }
