@@ -84,7 +84,7 @@ func TestRedactDisguised(t *testing.T) {
 	twice, _ := json.Marshal(in)
 	log := New(Config{Redact: []*regexp.Regexp{regexp.MustCompile(regexp.QuoteMeta(secret)), regexp.MustCompile(`card=[0-9]+`)}})
 	for _, disguised := range []string{
-		secret, in, string(twice[1:len(twice)-1]), strings.ReplaceAll(in, "é", `\u00e9`),
+		secret, in, string(twice[1 : len(twice)-1]), strings.ReplaceAll(in, "é", `\u00e9`),
 		url.QueryEscape(secret), url.PathEscape(secret), url.QueryEscape(url.PathEscape(secret)), strings.ToLower(url.PathEscape(secret)),
 		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret)),
 		base64.URLEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
