@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"slices"
@@ -100,9 +101,6 @@ func newLink(socket string, within, away time.Duration) *link {
 // run keeps the connection until ctx ends and gives nil then; an Error when
 // the bot cannot be reached or turns the session away.
 func (l *link) run(ctx context.Context) error {
-	if err := checkPath(l.socket); err != nil {
-		return err
-	}
 	since, patience, met := time.Now(), l.within, false
 	for {
 		conn, err := l.connect(ctx, met)
@@ -140,13 +138,14 @@ func (l *link) run(ctx context.Context) error {
 
 // connect opens a connection and greets.
 func (l *link) connect(ctx context.Context, again bool) (*net.UnixConn, error) {
-	dialer := net.Dialer{Timeout: dialWithin}
-	c, err := dialer.DialContext(ctx, "unix", l.socket)
+	conn, err := open(ctx, l.socket)
 	if err != nil {
-		return nil, &bot.Error{Op: "terminal.dial", Kind: bot.Unavailable, Err: err,
-			Say: fmt.Sprintf("no bot listens on %s; start one with: quarterdeck serve", l.socket)}
+		var e *bot.Error
+		if again && errors.As(err, &e) && errors.Is(e.Err, fs.ErrPermission) {
+			e.Kind = bot.Unavailable // one that is being made anew is not open to us at once
+		}
+		return nil, err
 	}
-	conn := c.(*net.UnixConn)
 	l.mu.Lock()
 	names := slices.Sorted(maps.Keys(l.names))
 	l.mu.Unlock()

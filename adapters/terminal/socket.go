@@ -35,13 +35,20 @@ func listen(ctx context.Context, path string) (*socketFile, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the folder of the socket %s cannot be made", path), Err: err}
 	}
-	if err := checkFolder(folder); err != nil {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot look at the folder %s", folder), Err: err}
+	}
+	if err := checkFolder("terminal.listen", folder, info); err != nil {
 		return nil, err
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		if errors.Is(err, errLocked) {
 			return nil, inUse(path)
+		}
+		if errors.Is(err, errNotOurs) {
+			return nil, bot.Errorf(bot.Invalid, "%s.lock is not a file of its own but a link or something else, which could lead anywhere; remove it", path)
 		}
 		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the lock %s.lock cannot be taken", path), Err: err}
 	}
@@ -114,14 +121,14 @@ func checkPath(path string) error {
 	return nil
 }
 
-// checkFolder refuses a folder in which others could replace the socket.
-func checkFolder(folder string) error {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot look at the folder %s", folder), Err: err}
+// checkFolder refuses a folder in which others could listen in the bot's place.
+// That others may not remove what is not theirs does not help: they could be
+// there first.
+func checkFolder(op, folder string, info fs.FileInfo) error {
+	mode := info.Mode()
+	if mode.Perm()&0o002 == 0 && (mode.Perm()&0o020 == 0 || mode&fs.ModeSticky != 0) {
+		return nil
 	}
-	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		return bot.Errorf(bot.Invalid, "others can write to %s and could replace the socket in it; run chmod 700 %s", folder, folder)
-	}
-	return nil
+	return &bot.Error{Op: op, Kind: bot.Invalid,
+		Say: fmt.Sprintf("others can write to %s and could listen there in the bot's place; set [bot] socket to a path in a folder that they cannot write to, or run: chmod go-w %s", folder, folder)}
 }

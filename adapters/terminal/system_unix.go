@@ -4,7 +4,9 @@ package terminal
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,11 +14,22 @@ import (
 // errLocked says that another process holds the lock.
 var errLocked = errors.New("locked by another process")
 
-// lockFile takes an exclusive lock that ends with the process, or errLocked.
+// errNotOurs says that something else than a file is where the lock should be.
+var errNotOurs = errors.New("not a file of its own")
+
+// lockFile takes an exclusive lock that ends with the process, or errLocked. It
+// follows no link: the file is made where its name says, or not at all.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENXIO) {
+		return nil, errNotOurs
+	}
 	if err != nil {
 		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(errNotOurs, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
@@ -26,6 +39,15 @@ func lockFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// ownersOf gives the user and the group of a file.
+func ownersOf(info fs.FileInfo) (uid, gid uint32, ok bool) {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return s.Uid, s.Gid, true
 }
 
 // windowSize gives the columns and rows of the terminal behind f; ok is false

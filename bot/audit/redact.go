@@ -38,17 +38,42 @@ func newRedactor(configured []*regexp.Regexp) *redactor {
 		return shape{hints: hints, match: regexp.MustCompile(expr), put: put}
 	}
 	const names = `(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|credentials?|signature)`
+	const (
+		// texts are quoted values, in JSON, in JSON inside JSON and in a shell. What
+		// was cut off before its closing mark is still one.
+		texts = `\\"(?:[^"\\\n]|\\\\(?:\\["\\]|[^"\\])|\\[^"\\\n])*(?:\\")?|\\+"[^"\n]*"?|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?`
+		// assign stands between a name and its value, which may follow on the next
+		// line or be called a value once more.
+		assign = `\\*["']?\s*(?:=>|:=|[=:]|%3[ad])\s*(?:-\s+)?(?:value["']?\s*[:=]\s*)?`
+		block  = `[|>][+0-9-]*[ \t]*(?:\n[ \t]+[^\n]*)+`
+		object = `\{(?:\\.|"(?:[^"\\]|\\.)*"|[^"{}\\]|\{(?:\\.|"(?:[^"\\]|\\.)*"|[^"{}\\])*\})*(?:\}|$)`
+		list   = `\[\s*(?:\\*"[^"]*"[\s,]*)+\]?|\[[^\]\n]*\]`
+		value  = `(?:` + block + `|` + object + `|` + list + `|` + texts + `|[^\s"',;&]+)`
+	)
 	d := &redactor{configured: configured, shapes: []shape{
 		// A key block that was cut off before its end is still one.
 		whole(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)`, "private key"),
+		// The end of one whose beginning was cut off.
+		whole(`(?m)(?:^[ \t]*[A-Za-z0-9+/=]{16,}[ \t]*\n)*(?:^[ \t]*[A-Za-z0-9+/=]+[ \t]*\n)?^[ \t]*-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`, "private key"),
 		keeping(`(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?)(?:(?:basic|bearer|token|digest|negotiate|splunk)\s+)?[^\s"',\[]+`, "${1}"+Redacted, "authorization"),
 		keeping(`(?i)\b(bearer\s+)[a-z0-9._~+/=-]{8,}`, "${1}"+Redacted, "bearer"),
-		// A link that carries its user's name and password, or a token in place of both.
-		keeping(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s/"'<>]+@`, "${1}"+Redacted+"@", "://"),
-		keeping(`(?i)(`+names+`[a-z0-9_-]*["']?\s*(?:=>|:=|[=:])\s*)("[^"\n]*"|'[^'\n]*'|[^\s"',;&]+)`, "${1}"+Redacted,
+		// A link that carries its user's name and password, or a token in place of
+		// both. A password may hold a slash; what begins with digits and a slash is
+		// a port and a path.
+		keeping(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/"'<>]+|[^\s:/@"'<>\[]+:[^\s/"'<>@]*[^0-9\s/"'<>@][^\s/"'<>@]*/[^\s"'<>@]*)@`, "${1}"+Redacted+"@", "://"),
+		keeping(`[^\s"'(:/@=]+:[^\s"']*@((?:tcp|udp)[46]?\(|unix\()`, Redacted+"@${1}", "@tcp", "@udp", "@unix"),
+		keeping(`(?i)((?:`+names+`[a-z0-9_-]*|[a-z0-9]_pass|(?-i:[a-z0-9]Pass))`+assign+`)`+value, "${1}"+Redacted,
 			"pass", "pwd", "secret", "token", "key", "credential", "signature"),
-		keeping(`(?i)((?:^|\s)--?[a-z0-9-]*`+names+`\s+)("[^"\n]*"|'[^'\n]*'|[^\s"'-][^\s"']*)`, "${1}"+Redacted,
+		keeping(`(?i)(["']pass\\*["']\s*(?:=>|:=|[=:])\s*)(?:`+texts+`)`, "${1}"+Redacted, "pass"),
+		// A few digits are how many tests pass.
+		keeping(`(?i)\b(pass=)(?:`+texts+`|[^\s"',;&]*[^\s"',;&0-9][^\s"',;&]*|[0-9]{5,})`, "${1}"+Redacted, "pass="),
+		keeping(`(?i)(`+names+`[a-z0-9_-]*\s+)\[[^\]\s]+\]`, "${1}"+Redacted, "["),
+		keeping(`(?i)([a-z0-9]_`+names+`\s+["']?)[a-z0-9/+=]{20,}`, "${1}"+Redacted, "_secret", "_access", "_token", "_pass", "_private", "_api", "_pwd"),
+		keeping(`(?i)((?:^|\s)(?:--?[a-z0-9-]*`+names+`|--(?:[a-z0-9-]+-)?pass)\s+)("[^"\n]*"|'[^'\n]*'|[^\s"'-][^\s"']*)`, "${1}"+Redacted,
 			"-pass", "-pwd", "-secret", "-token", "-api", "-access", "-private", "-signing", "-credential", "key "),
+		keeping(`(\b(?:mysql[a-z_]*|mariadb[a-z-]*|mycli)\b[^\n|;]*?\s-p)("[^"\n]*"|'[^'\n]*'|[^\s"']+)`, "${1}"+Redacted, "mysql", "mariadb", "mycli"),
+		keeping(`(\b(?:sshpass\s+-p|redis-cli\b[^\n|;]*?\s-a)\s*)("[^"\n]*"|'[^'\n]*'|[^\s"']+)`, "${1}"+Redacted, "sshpass", "redis-cli"),
+		keeping(`(\bcurl\b[^\n|]*?\s(?:-[a-zA-Z]*[uU]|--user|--proxy-user)[ \t=]*)(?:"[^"\n]*:[^"\n]*"|'[^'\n]*:[^'\n]*'|[^\s"':]+:[^\s"']+)`, "${1}"+Redacted, "curl"),
 		whole(`\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b`, "akia", "asia", "abia", "acca"),
 		whole(`\bxox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}`, "xox"),
 		whole(`\bxapp-[A-Za-z0-9-]{8,}`, "xapp-"),
@@ -97,7 +122,7 @@ func (d *redactor) hinted(s string) (shapes uint64) {
 // redact replaces what any pattern matches, until nothing does: what one of
 // them leaves may be what another looks for. Safe for concurrent use.
 func (d *redactor) redact(s string) string {
-	const rounds = 4
+	const rounds = 8
 	for range rounds {
 		next := d.round(s)
 		if next == s {
@@ -120,6 +145,9 @@ func (d *redactor) round(s string) string {
 	for _, p := range d.configured {
 		s = between(s, p)
 	}
+	if len(d.configured) > 0 {
+		s = undisguised(s, d.configured)
+	}
 	for strings.Contains(s, Redacted+Redacted) {
 		s = strings.ReplaceAll(s, Redacted+Redacted, Redacted)
 	}
@@ -127,10 +155,9 @@ func (d *redactor) round(s string) string {
 }
 
 // keyLines redacts lines that look like the inside of a key block, for output
-// that comes line by line: whole lines of 64 or 70 base64 characters. A
-// checksum in hexadecimal has 64 characters too and stays.
+// that comes line by line, and the short line that such a block ends with.
 func keyLines(s string) string {
-	if len(s) < 64 {
+	if len(s) < minKeyLine {
 		return s
 	}
 	found := false
@@ -141,22 +168,58 @@ func keyLines(s string) string {
 		return s
 	}
 	lines := strings.Split(s, "\n")
+	inside := false
 	for i, line := range lines {
-		if keyLine(line) {
-			lines[i] = Redacted
+		if keyLine(line) || inside && keyMaterial(strings.TrimSpace(line)) {
+			lines[i], inside = Redacted, true
+			continue
 		}
+		inside = inside && strings.TrimSpace(line) == Redacted
 	}
 	return strings.Join(lines, "\n")
 }
 
+// minKeyLine is the least number of characters that tell a line of a key from a
+// word.
+const minKeyLine = 40
+
+// keyLine reports whether a line is nothing but base64: of a length that tools
+// write, or of any length where it changes between capitals, small letters and
+// digits as often as chance has it, which paths and names do not. A checksum in
+// hexadecimal has 64 characters too and stays.
 func keyLine(line string) bool {
 	line = strings.TrimSpace(line)
-	return (len(line) == 64 || len(line) == 70) && keyMaterial(line)
+	if len(line) < minKeyLine || !keyMaterial(line) {
+		return false
+	}
+	if len(line) == 64 || len(line) == 70 {
+		return true
+	}
+	changes := 0
+	for i := 1; i < len(line); i++ {
+		if kindOf(line[i]) != kindOf(line[i-1]) {
+			changes++
+		}
+	}
+	return changes*100 >= len(line)*45
+}
+
+func kindOf(c byte) int {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return 0
+	case c >= 'a' && c <= 'z':
+		return 1
+	case c >= '0' && c <= '9':
+		return 2
+	}
+	return 3
 }
 
 // keyMaterial reports whether s is base64 with capitals, small letters and
 // digits, beyond what is hexadecimal.
 func keyMaterial(s string) bool {
+	s = strings.TrimRight(s, "=")
 	var capital, small, digit, beyond bool
 	for i := range len(s) {
 		switch c := s[i]; {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
-	"time"
 
 	"quarterdeck/adapters/terminal"
+	"quarterdeck/bot"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
@@ -81,9 +80,10 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, l
 	if err != nil {
 		return err
 	}
-	if conn, err := net.DialTimeout("unix", loaded.Bot.Socket, time.Second); err == nil {
-		conn.Close()
+	if err := terminal.Reach(ctx, loaded.Bot.Socket); err == nil {
 		return f(ctx, loaded)
+	} else if bot.KindOf(err) != bot.Unavailable {
+		return err
 	}
 	a, err := c.app(app.Options{Logger: logger(os.Stderr, 4, false)})
 	if err != nil {
