@@ -166,7 +166,11 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
 		}
 		if r.Plan.Undo != "" && !r.Plan.WayBack { // to undo a way back takes more thought than a tap
-			card.Buttons = []bot.Button{{Label: "Roll back", Line: r.Plan.Undo, Danger: true}}
+			label := "Undo"
+			if strings.HasPrefix(r.Plan.Undo, "rollback ") {
+				label = "Roll back"
+			}
+			card.Buttons = []bot.Button{{Label: label, Line: r.Plan.Undo, Danger: true}}
 		}
 	case bot.Failed:
 		card = settledCard(r, title("failed"), bot.OutcomeFailed, bot.Bad)
