@@ -24,10 +24,10 @@ func New(k *guard.Keeper) bot.Command {
 				return bot.Plan{}, err
 			}
 			if s.Halt == "" {
-				return bot.Plan{Summary: "end a halt: changes go on", Noop: "nothing is halted"}, nil
+				return bot.Plan{Summary: "resume changes", Noop: "nothing is halted"}, nil
 			}
 			spec, err := bot.NewSpec(guard.Kind, "resume", bot.Target{}, []bot.Resource{bot.TheBot}, guard.Change{Action: guard.EndHalt})
-			return bot.Plan{Spec: spec, Slot: "halt", Summary: "end a halt: changes go on", Undo: "halt"}, err
+			return bot.Plan{Spec: spec, Slot: "halt", Summary: "resume changes", Undo: "halt"}, err
 		},
 	}
 }

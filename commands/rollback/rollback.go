@@ -275,7 +275,7 @@ func (d planner) destination(ctx context.Context, deployer provider.Deployer, t 
 	if newest.ID != "" {
 		return newest.Artefact, nil
 	}
-	return provider.Artefact{}, bot.Errorf(bot.NotFound, "no earlier good release of %s is on record; name one: rollback %s %s VERSION", t, t.Service, t.Environment)
+	return provider.Artefact{}, bot.Errorf(bot.NotFound, "no earlier good release of %s is on record; to bring another there: deploy %s VERSION %s", t, t.Service, t.Environment)
 }
 
 // wasLive refuses a release that is not on record as having been live at t:
