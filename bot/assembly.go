@@ -22,8 +22,11 @@ type Raw interface {
 type ChatOptions struct {
 	Raw    Raw    // its own [chat.NAME] table
 	Socket string // path of the local socket, for the network that serves it
-	Clock  Clock
-	Logger *slog.Logger
+	// SocketGroup names the group of this machine that may open the socket
+	// beside its owner; "" for none.
+	SocketGroup string
+	Clock       Clock
+	Logger      *slog.Logger
 	// Complete gives the completions of a half-typed line for an account, each
 	// a whole line.
 	Complete func(ctx context.Context, account AccountID, line string) []string

@@ -138,7 +138,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		if !configured {
 			continue
 		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
 			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)

@@ -40,6 +40,7 @@ func (l *loader) bot() {
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}
+	l.out.Bot.SocketGroup = b.SocketGroup
 	l.out.Bot.Location = time.UTC
 	if b.Timezone != "" {
 		zone, err := time.LoadLocation(b.Timezone)

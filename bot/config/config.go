@@ -42,6 +42,7 @@ type Config struct {
 type Bot struct {
 	Database        string // "sqlite:/abs/path"
 	Socket          string
+	SocketGroup     string // the system's group that may open it too; "" for none
 	State           string // folder for what providers keep
 	Location        *time.Location
 	ConfirmExpires  time.Duration

@@ -22,6 +22,7 @@ timezone = "Europe/Berlin"
 confirm_expires = "2m"
 approval_expires = "30m"
 rate = 60
+socket_group = "ops"
 [audit]
 channels = ["file:audit.txt"]
 key = "file:data/audit.key"
