@@ -40,4 +40,8 @@ type ChatOptions struct {
 type ChatType struct {
 	Name string
 	Open func(o ChatOptions) (Chat, error)
+	// NoRule says why a rule about this channel could never hold, as the rest of
+	// a sentence, and gives "" where it can; "NETWORK:*" is every channel of the
+	// network. Nil where every channel may be one that somebody writes in.
+	NoRule func(c ChannelID) string
 }

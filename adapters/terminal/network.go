@@ -38,7 +38,16 @@ const (
 
 // Type gives the row "terminal" for the table of chat networks. Its table
 // [chat.terminal] has one key: impersonate, false by default.
-func Type() bot.ChatType { return bot.ChatType{Name: "terminal", Open: Open} }
+func Type() bot.ChatType { return bot.ChatType{Name: "terminal", Open: Open, NoRule: noRule} }
+
+// noRule refuses every channel but all of them: a session's is made anew each
+// time, so that none can be known beforehand.
+func noRule(c bot.ChannelID) string {
+	if c.Local() == "*" {
+		return ""
+	}
+	return `is no session's: sessions have no names, so the rule would never hold; write "terminal:*" for all of them`
+}
 
 // Settings is the [chat.terminal] table.
 type Settings struct {

@@ -75,9 +75,10 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy"}}
+	k := config.Known{Bindings: []string{"deploy"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
+		k.NoRule[c.Name] = c.NoRule
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)

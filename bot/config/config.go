@@ -12,7 +12,10 @@ import (
 
 // Known is the names that a configuration may use, from the program's tables.
 type Known struct {
-	Chats     []string // chat networks: "terminal", "slack"
+	Chats []string // chat networks: "terminal", "slack"
+	// NoRule holds the function of that name of those networks that have one; see
+	// bot.ChatType.
+	NoRule    map[string]func(bot.ChannelID) string
 	Providers []string // provider types: "exec"
 	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
 }

@@ -47,6 +47,7 @@ var rows = []row{
 	{"audit.channels", malformed, `= ["audit"]`, `config.toml:11: the audit channel "audit" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
 	{"audit.channels", malformed, `= ["file:"]`, `config.toml:11: the audit channel "file:" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
 	{"audit.channels", malformed, `= ["file:a", "file:a"]`, `config.toml:11: the audit channel "file:a" is named twice; leave one`},
+	{"audit.channels", malformed, `= ["file:*"]`, `config.toml:11: the audit channel "file:*" is not one channel; name one`},
 	{"audit.channels", dangling, `= ["slack:C1"]`, `config.toml:11: the audit channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
 	{"audit.channels", dangling, `= ["fiel:a"]`, `config.toml:11: the audit channel "fiel:a" is on the network "fiel", which has no [chat.fiel]; did you mean "file"?`},
 	{"audit.key", missing, ``, `config.toml:10: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
@@ -66,6 +67,8 @@ var rows = []row{
 
 	{"grant.channels", malformed, `= ["ops"]`, `config.toml:33: the channel "ops" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
 	{"grant.channels", dangling, `= ["slack:C1"]`, `config.toml:33: the channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
+	{"grant.channels", malformed, `= ["terminal:ops"]`, `config.toml:33: the channel "terminal:ops" is no session's`},
+	{"deny.channels", malformed, `= ["terminal:ops"]`, `config.toml:40: the channel "terminal:ops" is no session's`},
 	{"deny.channels", malformed, `= ["ops"]`, `config.toml:40: the channel "ops" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
 	{"deny.channels", dangling, `= ["slack:C1"]`, `config.toml:40: the channel "slack:C1" is on the network "slack", which has no [chat.slack]; there are file, terminal`},
 }

@@ -40,7 +40,7 @@ func TestGoodLoads(t *testing.T) {
 		{c.Grants, []config.Grant{{Where: "config.toml:28", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
 			Targets: []string{"*/prod"}, Channels: []string{"file:ops.txt"}, Hours: []string{"mon-fri 08:00-18:00"}}}},
 		{c.Denies, []config.Deny{{Where: "config.toml:35", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
-			Targets: []string{"shop/*"}, Channels: []string{"terminal:ops"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
+			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
 		{c.Requires, []config.Require{{Where: "config.toml:43", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
 			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}}}},
 		{c.Environments, []string{"prod"}},
