@@ -139,6 +139,10 @@ func cedarChannels(channels []string) string {
 	}
 	var s []string
 	for _, c := range channels {
+		if strings.HasSuffix(c, ":*") {
+			s = append(s, fmt.Sprintf("context.channel like %q", c))
+			continue
+		}
 		s = append(s, fmt.Sprintf("context.channel == %q", c))
 	}
 	return anyOf(s)

@@ -367,8 +367,9 @@ func (c *compiler) channels(ids []string) []bot.ChannelID {
 	var channels []bot.ChannelID
 	for _, id := range ids {
 		channel := bot.ChannelID(id)
-		if channel.Network() == "" || channel.Local() == "" || strings.Contains(id, wildcard) || strings.ContainsFunc(id, strange) {
-			c.fail("channel %q is not a channel's id; expected NETWORK:ID in full, such as \"slack:C0OPS\"", id)
+		pattern := channel.Local() != wildcard && strings.Contains(channel.Local(), wildcard) || strings.Contains(channel.Network(), wildcard)
+		if channel.Network() == "" || channel.Local() == "" || pattern || strings.ContainsFunc(id, strange) {
+			c.fail("channel %q is not a channel's id; expected NETWORK:ID in full, such as \"slack:C0OPS\", or \"slack:*\" for the whole network", id)
 		}
 		channels = append(channels, channel)
 	}

@@ -174,13 +174,14 @@ func segmentNumber(known map[string]uint32, s string) uint32 {
 	return foreignSegment
 }
 
-// inChannel reports whether the channel is listed; an empty list lists all.
+// inChannel reports whether the channel is listed, itself or with all of its
+// network; an empty list lists all.
 func inChannel(channels []bot.ChannelID, channel bot.ChannelID) bool {
 	if len(channels) == 0 {
 		return true
 	}
 	for _, c := range channels {
-		if c == channel {
+		if c == channel || c.Local() == wildcard && c.Network() == channel.Network() {
 			return true
 		}
 	}

@@ -33,7 +33,7 @@ type Grant struct {
 	Permissions []string // names, "flag.*", or "*" for every permission
 	Targets     []string
 	Flags       []string // "ENVIRONMENT/FLAG"
-	Channels    []string // exact ids: "slack:C0OPS"
+	Channels    []string // exact ids, or a whole network: "slack:C0OPS", "terminal:*"
 	Hours       []string // "mon-fri 08:00-18:00", "22:00-06:00", "sat"
 }
 

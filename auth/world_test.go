@@ -129,7 +129,7 @@ func randomWorld(r *rand.Rand, zone *time.Location) world {
 			g.Targets, g.Flags = nil, nil
 		}
 		if chance(r, 35) {
-			g.Channels = some(r, worldChannels, 1, 2)
+			g.Channels = some(r, append([]string{"slack:*"}, worldChannels...), 1, 2)
 		}
 		var spans []span
 		if chance(r, 35) {
@@ -153,7 +153,7 @@ func randomWorld(r *rand.Rand, zone *time.Location) world {
 			}
 		}
 		if chance(r, 30) {
-			d.Channels = some(r, worldChannels, 1, 2)
+			d.Channels = some(r, append([]string{"slack:*"}, worldChannels...), 1, 2)
 		}
 		var spans []span
 		if chance(r, 30) {

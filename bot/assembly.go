@@ -22,8 +22,11 @@ type Raw interface {
 type ChatOptions struct {
 	Raw    Raw    // its own [chat.NAME] table
 	Socket string // path of the local socket, for the network that serves it
-	Clock  Clock
-	Logger *slog.Logger
+	// SocketGroup names the group of this machine that may open the socket
+	// beside its owner; "" for none.
+	SocketGroup string
+	Clock       Clock
+	Logger      *slog.Logger
 	// Complete gives the completions of a half-typed line for an account, each
 	// a whole line.
 	Complete func(ctx context.Context, account AccountID, line string) []string
@@ -37,4 +40,8 @@ type ChatOptions struct {
 type ChatType struct {
 	Name string
 	Open func(o ChatOptions) (Chat, error)
+	// NoRule says why a rule about this channel could never hold, as the rest of
+	// a sentence, and gives "" where it can; "NETWORK:*" is every channel of the
+	// network. Nil where every channel may be one that somebody writes in.
+	NoRule func(c ChannelID) string
 }

@@ -22,7 +22,11 @@ import (
 
 // Type gives the row "file" for the table of chat networks. Its table
 // [chat.file] has one key: dir.
-func Type() bot.ChatType { return bot.ChatType{Name: "file", Open: Open} }
+func Type() bot.ChatType { return bot.ChatType{Name: "file", Open: Open, NoRule: noRule} }
+
+func noRule(bot.ChannelID) string {
+	return "is a file, in which nobody can ask for anything, so the rule would never hold; name a channel that people write in"
+}
 
 // Settings is the [chat.file] table.
 type Settings struct {

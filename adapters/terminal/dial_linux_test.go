@@ -4,8 +4,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,5 +186,42 @@ func TestLockFollowsNoLink(t *testing.T) {
 		if err := os.Remove(path + ".lock"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestSocketGroup(t *testing.T) {
+	gid := uint32(os.Getegid())
+	group := groupName(gid)
+	if os.Geteuid() == 0 {
+		group = "daemon"
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(g.Gid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gid = uint32(n)
+	}
+	path := filepath.Join(filepath.Dir(socketPath(t)), "new", "s")
+	serve(t, Options{Socket: path, Group: group}, newTestBot(scripted))
+	for name, want := range map[string]fs.FileMode{path: 0o660 | fs.ModeSocket, filepath.Dir(path): 0o750 | fs.ModeDir} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, has, _ := ownersOf(info); info.Mode() != want || has != gid {
+			t.Errorf("%s has mode %v and the group %d, want %v and %d", name, info.Mode(), has, want, gid)
+		}
+	}
+	dial(t, path).session(secret)
+
+	n, err := New(Options{Socket: socketPath(t), Group: "no-such-group"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(within(t), newTestBot(scripted)); bot.KindOf(err) != bot.Invalid || !strings.Contains(err.Error(), `this machine has no such group; make it with: groupadd no-such-group`) {
+		t.Errorf("an unknown group gave %v", err)
 	}
 }

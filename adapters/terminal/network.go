@@ -38,7 +38,16 @@ const (
 
 // Type gives the row "terminal" for the table of chat networks. Its table
 // [chat.terminal] has one key: impersonate, false by default.
-func Type() bot.ChatType { return bot.ChatType{Name: "terminal", Open: Open} }
+func Type() bot.ChatType { return bot.ChatType{Name: "terminal", Open: Open, NoRule: noRule} }
+
+// noRule refuses every channel but all of them: a session's is made anew each
+// time, so that none can be known beforehand.
+func noRule(c bot.ChannelID) string {
+	if c.Local() == "*" {
+		return ""
+	}
+	return `is no session's: sessions have no names, so the rule would never hold; write "terminal:*" for all of them`
+}
 
 // Settings is the [chat.terminal] table.
 type Settings struct {
@@ -56,13 +65,14 @@ func Open(o bot.ChatOptions) (bot.Chat, error) {
 			return nil, err
 		}
 	}
-	return New(Options{Socket: o.Socket, Impersonate: s.Impersonate, Version: o.Version, Clock: o.Clock, Logger: o.Logger,
+	return New(Options{Socket: o.Socket, Group: o.SocketGroup, Impersonate: s.Impersonate, Version: o.Version, Clock: o.Clock, Logger: o.Logger,
 		Complete: o.Complete, Describe: o.Describe})
 }
 
 // Options is what a Network works with.
 type Options struct {
 	Socket      string // path of the Unix socket
+	Group       string // name of a group that may open it beside its owner; "" for none
 	Impersonate bool   // see Settings
 	Version     string // the bot's, told to clients
 	Clock       bot.Clock
@@ -113,10 +123,10 @@ func (n *Network) Listening() <-chan struct{} { return n.listening }
 
 // Run listens on the socket and hands the lines of every session to in until
 // ctx ends; then it disconnects everybody, removes the socket and gives nil.
-// Another live bot on the socket is an Error of kind Conflict, a path that
-// cannot be used one of kind Invalid.
+// Another live bot on the socket is an Error of kind Conflict, a path or a group
+// that cannot be used one of kind Invalid.
 func (n *Network) Run(ctx context.Context, in bot.Inbound) error {
-	l, err := listen(ctx, n.o.Socket)
+	l, err := listen(ctx, n.o.Socket, n.o.Group)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -25,14 +27,19 @@ type socketFile struct {
 }
 
 // listen makes the socket at path with mode 0600, in a folder of mode 0700
-// where it has to make one. The socket file of a server that is gone is
-// replaced; a live server is a Conflict.
-func listen(ctx context.Context, path string) (*socketFile, error) {
+// where it has to make one; where a group is named it is the group's too, with
+// mode 0660 and 0750. The socket file of a server that is gone is replaced; a
+// live server is a Conflict.
+func listen(ctx context.Context, path, group string) (*socketFile, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
+	gid, err := groupNumber(group)
+	if err != nil {
+		return nil, err
+	}
 	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := makeFolder(folder, gid); err != nil {
 		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the folder of the socket %s cannot be made", path), Err: err}
 	}
 	info, err := os.Stat(folder)
@@ -61,12 +68,58 @@ func listen(ctx context.Context, path string) (*socketFile, error) {
 		lock.Close()
 		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("cannot listen on the socket %s", path), Err: err}
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := admit(path, group, gid); err != nil {
 		l.Close()
 		lock.Close()
-		return nil, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the mode of the socket %s cannot be set to 0600", path), Err: err}
+		return nil, err
 	}
 	return &socketFile{UnixListener: l, path: path, lock: lock}, nil
+}
+
+// groupNumber looks a group up; -1 for none.
+func groupNumber(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, &bot.Error{Op: "terminal.listen", Kind: bot.Invalid,
+			Say: fmt.Sprintf("[bot] socket_group is %q, and this machine has no such group; make it with: groupadd %s", name, name), Err: err}
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// makeFolder makes the folder for a socket where there is none, for its owner
+// and the group that is to open the socket.
+func makeFolder(folder string, gid int) error {
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil || gid < 0 {
+		return err
+	}
+	if err := os.Chown(folder, -1, gid); err != nil {
+		return err
+	}
+	return os.Chmod(folder, 0o750)
+}
+
+// admit sets who may open the socket: its owner, and the group where there is one.
+func admit(path, group string, gid int) error {
+	if err := os.Chmod(path, 0o600); err != nil {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the mode of the socket %s cannot be set to 0600", path), Err: err}
+	}
+	if gid < 0 {
+		return nil
+	}
+	if err := os.Lchown(path, -1, gid); err != nil {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid,
+			Say: fmt.Sprintf("the socket %s cannot be given to the group %s; the user that runs the bot must be in it", path, group), Err: err}
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return &bot.Error{Op: "terminal.listen", Kind: bot.Invalid, Say: fmt.Sprintf("the mode of the socket %s cannot be set to 0660", path), Err: err}
+	}
+	return nil
 }
 
 // Close stops listening and removes the socket file.

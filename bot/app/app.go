@@ -78,9 +78,10 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy"}}
+	k := config.Known{Bindings: []string{"deploy"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
+		k.NoRule[c.Name] = c.NoRule
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
@@ -141,7 +142,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		if !configured {
 			continue
 		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
 			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)

@@ -49,6 +49,7 @@ func (l *loader) bot() {
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}
+	l.out.Bot.SocketGroup = b.SocketGroup
 	l.out.Bot.Location = time.UTC
 	if b.Timezone != "" {
 		zone, err := time.LoadLocation(b.Timezone)
@@ -87,7 +88,9 @@ func (l *loader) audit() {
 	}
 	for i, c := range a.Channels {
 		id, n := bot.ChannelID(c), at.at("channels").elem(i)
-		l.channel(n, "the audit channel", c)
+		if l.channel(n, "the audit channel", c) && id.Local() == "*" {
+			l.failf(n, "name one", "the audit channel %q is not one channel", c)
+		}
 		if slices.Contains(l.out.Audit.Channels, id) && c != "" {
 			l.failf(n, "leave one", "the audit channel %q is named twice", c)
 		}
@@ -163,8 +166,9 @@ func (l *loader) files() {
 func (l *loader) configured(network string) bool { return l.root.has("chat", network) }
 
 // channel refuses a channel of a network that is not configured: nothing could
-// be posted there, and a rule about it would never hold or never bind.
-func (l *loader) channel(n *node, what, c string) {
+// be posted there, and a rule about it would never hold or never bind. It
+// reports whether it is one.
+func (l *loader) channel(n *node, what, c string) bool {
 	id := bot.ChannelID(c)
 	switch {
 	case c == "":
@@ -172,7 +176,10 @@ func (l *loader) channel(n *node, what, c string) {
 		l.failf(n, channelShape, "%s %q is not a channel", what, c)
 	case !l.configured(id.Network()):
 		l.failf(n, meant(id.Network(), l.networks(), thereAre), "%s %q is on the network %q, which has no [chat.%s]", what, c, id.Network(), id.Network())
+	default:
+		return true
 	}
+	return false
 }
 
 // networks are the chat networks that are configured and known.
@@ -293,7 +300,15 @@ func (l *loader) rules() {
 
 func (l *loader) channels(rule *node, ids []string) {
 	for i, c := range ids {
-		l.channel(rule.at("channels").elem(i), "the channel", c)
+		n, id := rule.at("channels").elem(i), bot.ChannelID(c)
+		if !l.channel(n, "the channel", c) {
+			continue
+		}
+		if no := l.known.NoRule[id.Network()]; no != nil {
+			if why := no(id); why != "" {
+				l.failf(n, "", "the channel %q %s", c, why)
+			}
+		}
 	}
 }
 

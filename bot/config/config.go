@@ -12,7 +12,10 @@ import (
 
 // Known is the names that a configuration may use, from the program's tables.
 type Known struct {
-	Chats     []string // chat networks: "terminal", "slack"
+	Chats []string // chat networks: "terminal", "slack"
+	// NoRule holds the function of that name of those networks that have one; see
+	// bot.ChatType.
+	NoRule    map[string]func(bot.ChannelID) string
 	Providers []string // provider types: "exec"
 	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
 }
@@ -43,6 +46,7 @@ type Config struct {
 type Bot struct {
 	Database        string // "sqlite:/abs/path" or "postgres://USER@HOST/NAME"
 	Socket          string
+	SocketGroup     string // the system's group that may open it too; "" for none
 	State           string // folder for what providers keep
 	Location        *time.Location
 	ConfirmExpires  time.Duration

@@ -6,6 +6,7 @@ type file struct {
 	Bot struct {
 		Database        string `toml:"database"`
 		Socket          string `toml:"socket"`
+		SocketGroup     string `toml:"socket_group"`
 		State           string `toml:"state"`
 		Timezone        string `toml:"timezone"`
 		ConfirmExpires  string `toml:"confirm_expires"`

@@ -7,10 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"quarterdeck/bot"
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"}}
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"},
+	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
+		if c.Local() == "*" {
+			return ""
+		}
+		return "is no session's"
+	}}}
 
 // good is a configuration in which every key stands, each on a line of its own
 // and no line twice, so that a test can put one fault into one of them.
@@ -22,6 +29,7 @@ timezone = "Europe/Berlin"
 confirm_expires = "2m"
 approval_expires = "30m"
 rate = 60
+socket_group = "ops"
 [audit]
 channels = ["file:audit.txt"]
 key = "file:data/audit.key"
@@ -52,7 +60,7 @@ roles = ["contractor"]
 persons = ["dev-two"]
 permissions = ["rollback"]
 targets = ["shop/*"]
-channels = ["terminal:ops"]
+channels = ["terminal:*"]
 hours = ["sat"]
 reason = "not on a Saturday"
 [[require]]
