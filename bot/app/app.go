@@ -70,6 +70,7 @@ type App struct {
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
+	freezes []guard.Recurring
 	guide   *router.Guide
 
 	ready chan struct{}
@@ -126,6 +127,14 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
 	f := &faults{file: filepath.Base(c.Path)}
 	a.Catalog = bindAll(c, t, o, redact, f)
+	for _, z := range c.Freezes {
+		every, err := guard.ParseWindow(z.Every)
+		if err != nil {
+			f.add(z.Where, err)
+			continue
+		}
+		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
+	}
 	people, roles := peopleOf(c)
 	var err error
 	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
@@ -213,6 +222,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	seal := store.NewSeal(key.Secret())
 	keeper := guard.NewKeeper(s)
+	keeper.Weekly(a.freezes, c.Bot.Location)
 	engine := run.New(run.Config{
 		Guards: keeper.Obstacles,
 		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,

@@ -319,6 +319,7 @@ func (l *loader) targets() {
 		l.out.Environments = append(l.out.Environments, name)
 	}
 	l.after(at)
+	l.freezes()
 	at = l.root.at("provider")
 	for _, name := range inOrder(l.in.Provider, at) {
 		l.provider(at.at(name), name, l.in.Provider[name])
@@ -329,6 +330,24 @@ func (l *loader) targets() {
 		for _, env := range inOrder(l.in.Service[service], at.at(service)) {
 			l.service(at.at(service, env), bot.Target{Service: service, Environment: env}, l.in.Service[service][env])
 		}
+	}
+}
+
+func (l *loader) freezes() {
+	for i, f := range l.in.Freeze {
+		n := l.root.at("freeze").elem(i)
+		if len(f.Environments) == 0 {
+			l.failf(n, "name them: environments = [\"prod\"]", "freeze %d is about no environments", i+1)
+		}
+		for j, name := range f.Environments {
+			if !slices.Contains(l.out.Environments, name) {
+				l.failf(n.at("environments").elem(j), meant(name, l.out.Environments, thereAre), "there is no environment %q", name)
+			}
+		}
+		if f.Every == "" {
+			l.failf(n, "say it: every = \"fri 16:00 - mon 08:00\"", "freeze %d does not say when", i+1)
+		}
+		l.out.Freezes = append(l.out.Freezes, Freeze{Where: n.where(l.file), Environments: f.Environments, Every: f.Every, Reason: f.Reason})
 	}
 }
 

@@ -36,6 +36,7 @@ type Config struct {
 	After        map[string]string // environment -> where a version must have been live first
 	Providers    []Provider
 	Services     []Service
+	Freezes      []Freeze
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -108,6 +109,14 @@ type Provider struct {
 	Name string
 	Type string
 	Raw  bot.Raw // without type
+}
+
+// Freeze is one [[freeze]]: environments that are left alone every week.
+type Freeze struct {
+	Where        string
+	Environments []string
+	Every        string // as it is written; what it means is the guard's to say
+	Reason       string
 }
 
 // Service is one [service.NAME.ENV].

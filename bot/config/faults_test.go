@@ -47,6 +47,9 @@ var rows = []row{
 	{"bot.rate", malformed, `= -3`, `config.toml:8: bot.rate takes 1 to 100000 commands a minute; it is -3`},
 	{"bot.rate", malformed, `= 99999999999999999999`, `config.toml:8: this is not TOML: `},
 
+	{"freeze.environments", missing, ``, `config.toml:58: freeze 1 is about no environments; name them: environments = ["prod"]`},
+	{"freeze.environments", dangling, `= ["prd"]`, `config.toml:59: there is no environment "prd"; did you mean "prod"?`},
+	{"freeze.every", missing, ``, `config.toml:58: freeze 1 does not say when; say it: every = "fri 16:00 - mon 08:00"`},
 	{"audit.channels", missing, ``, `config.toml:10: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there`},
 	{"audit.channels", malformed, `= ["audit"]`, `config.toml:11: the audit channel "audit" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
 	{"audit.channels", malformed, `= ["file:"]`, `config.toml:11: the audit channel "file:" is not a channel; write NETWORK:CHANNEL, such as "file:audit.txt"`},
@@ -114,6 +117,10 @@ var none = map[string]map[string]string{
 	"require.confirm":      {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.reason":       {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.ticket":       {missing: policy, malformed: policy, dangling: "no name"},
+
+	"freeze.environments": {malformed: "names alone"},
+	"freeze.every":        {malformed: "the guard's", dangling: "no name"},
+	"freeze.reason":       {missing: "not needed", malformed: "any text", dangling: "no name"},
 
 	"require.approvals.count": {missing: policy, malformed: policy, dangling: "no name"},
 	"require.approvals.from":  {missing: "holders of run.approve", malformed: policy, dangling: policy},
@@ -198,7 +205,8 @@ func TestTables(t *testing.T) {
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = \"lab\"\n[environment.lab]\nafter = \"prod\"\n", `config.toml:55: lab comes after itself; take one of them away`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\naftr = \"staging\"\n", `config.toml:53: unknown key "aftr" in [environment.prod]; did you mean "after"?`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = 3\n", `config.toml:53: environment.prod.after takes a text in quotes; it is a whole number`},
-		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:56: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?`},
+		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:56: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?` + "\n" + `config.toml:59: there is no environment "prod"; did you mean "prd"?`},
+		{"freeze", "[[freeze]]\n", "[freeze]\n", `config.toml:58: freeze takes tables, each under its own [[freeze]]; it is a table`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\n[environment.\"a b\"]\n", `config.toml:53: the name of an environment takes `},
 		{"provider", "type = \"exec\"\n", "type = \"exex\"\n", `config.toml:54: provider "scripts" has the unknown type "exex"; did you mean "exec"?`},
 		{"provider", "type = \"exec\"\n", "type = 7\n", `config.toml:54: provider.scripts.type takes a text in quotes; it is a whole number`},
@@ -228,7 +236,7 @@ func TestTables(t *testing.T) {
 // TestEveryTableIsTried fails when a table is added that no test above knows.
 func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
-		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true}
+		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -59,6 +59,11 @@ type file struct {
 		Reason bool   `toml:"reason"`
 		Ticket string `toml:"ticket"`
 	} `toml:"require"`
+	Freeze []struct {
+		Environments []string `toml:"environments"`
+		Every        string   `toml:"every"`
+		Reason       string   `toml:"reason"`
+	} `toml:"freeze"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

@@ -78,6 +78,10 @@ type = "exec"
 dir = "."
 [service.shop.prod]
 deploy = { provider = "scripts", argv = ["./deploy"] }
+[[freeze]]
+environments = ["prod"]
+every = "fri 16:00 - mon 08:00"
+reason = "nobody is here"
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -100,11 +100,28 @@ func clock(t time.Time) string { return t.UTC().Format("01-02 15:04 MST") }
 
 // Keeper reads what stands. Safe for concurrent use.
 type Keeper struct {
-	store store.Store
+	store     store.Store
+	recurring []Recurring
+	zone      *time.Location
 }
 
 // NewKeeper makes a Keeper over s.
-func NewKeeper(s store.Store) *Keeper { return &Keeper{store: s} }
+func NewKeeper(s store.Store) *Keeper { return &Keeper{store: s, zone: time.UTC} }
+
+// Weekly sets, before the Keeper is used, the freezes of every week and the zone
+// whose wall clock they follow.
+func (k *Keeper) Weekly(list []Recurring, zone *time.Location) { k.recurring, k.zone = list, zone }
+
+// weekly gives what the freezes of every week say of an environment at a time.
+func (k *Keeper) weekly(environment string, at time.Time) []string {
+	var says []string
+	for _, r := range k.recurring {
+		if until, in := r.Every.Until(at, k.zone); in && slices.Contains(r.Environments, environment) {
+			says = append(says, r.says(environment, until, k.zone))
+		}
+	}
+	return says
+}
 
 // Obstacles gives what stands against r at a time, as rd shows it. Only runs
 // whose plan is guarded are stopped. A freeze can be overridden; a lock is
@@ -138,6 +155,9 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 		if f.Environment == t.Environment && f.Standing(at) {
 			found = append(found, bot.Obstacle{Permission: bot.MayOverrideFreeze, Text: f.String()})
 		}
+	}
+	for _, s := range k.weekly(t.Environment, at) {
+		found = append(found, bot.Obstacle{Permission: bot.MayOverrideFreeze, Text: s})
 	}
 	return found, nil
 }
@@ -174,6 +194,7 @@ type Standing struct {
 	Halt    string                // "" when nothing is halted
 	Locks   map[bot.Target]string // what each lock says
 	Freezes []Freeze              // newest first
+	Weekly  map[string][]string   // by environment, what the freezes of every week say
 }
 
 // On says what stands on one target, "" for nothing.
@@ -187,12 +208,17 @@ func (s Standing) On(t bot.Target) string {
 			parts = append(parts, f.String())
 		}
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, s.Weekly[t.Environment]...), "; ")
 }
 
 // Look gives what stands at a time.
 func (k *Keeper) Look(ctx context.Context, at time.Time) (s Standing, err error) {
-	s.Locks = map[bot.Target]string{}
+	s.Locks, s.Weekly = map[bot.Target]string{}, map[string][]string{}
+	for _, r := range k.recurring {
+		for _, environment := range r.Environments {
+			s.Weekly[environment] = k.weekly(environment, at)
+		}
+	}
 	err = k.store.View(ctx, func(rd store.Reader) error {
 		var h Halt
 		if err := read(rd, haltID, &h); err != nil {

@@ -47,6 +47,16 @@ func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy) bot.Command {
 				return bot.Reply{}, err
 			}
 			s.Freezes = slices.DeleteFunc(s.Freezes, func(f guard.Freeze) bool { return !seen[f.Environment] })
+			var weekly []string
+			for environment, says := range s.Weekly {
+				if seen[environment] {
+					weekly = append(weekly, says...)
+				}
+			}
+			slices.Sort(weekly)
+			if len(s.Freezes) == 0 && len(weekly) > 0 {
+				return bot.Reply{Card: bot.Card{Title: "freezes", Lines: weekly}}, nil
+			}
 			if len(s.Freezes) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "nothing is frozen"}}, nil
 			}
@@ -58,7 +68,7 @@ func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy) bot.Command {
 				}
 				table.Rows = append(table.Rows, []string{strconv.FormatInt(f.Number, 10), f.Environment, f.Person, until, f.Reason})
 			}
-			return bot.Reply{Card: bot.Card{Title: "freezes", Table: table}}, nil
+			return bot.Reply{Card: bot.Card{Title: "freezes", Table: table, Lines: weekly}}, nil
 		},
 	}
 }
