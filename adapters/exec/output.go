@@ -112,7 +112,7 @@ func (o *output) attach(cmd *exec.Cmd) (read <-chan struct{}, err error) {
 // started gives up our copies of the command's ends, so that its end is ours.
 func (o *output) started() {
 	for _, w := range o.ends {
-		_ = w.Close()
+		_ = w.Close() // nothing was written through our copy
 	}
 	o.ends = nil
 }
@@ -120,7 +120,7 @@ func (o *output) started() {
 // abandon stops reading, though somebody may still write.
 func (o *output) abandon() {
 	for _, r := range o.pipes {
-		_ = r.SetReadDeadline(time.Unix(1, 0))
+		_ = r.SetReadDeadline(time.Unix(1, 0)) // fails only on a pipe that is closed, which nobody reads
 	}
 }
 
@@ -193,7 +193,7 @@ func (o *output) close() (p progress, last string) {
 	}
 	_ = o.log.Close() // only the log is at stake
 	for _, r := range o.pipes {
-		_ = r.Close()
+		_ = r.Close() // it was read to its end, or given up
 	}
 	return o.now, o.last
 }

@@ -205,7 +205,7 @@ func (w *watcher) follow(cmd *exec.Cmd, out *output) exit {
 			return end
 		case <-kill:
 			end.Killed = true
-			_ = signalGroup(pid, syscall.SIGKILL)
+			_ = signalGroup(pid, syscall.SIGKILL) // what came of it is seen by waiting
 			kill = nil
 		case <-timeout.C:
 			stop(causeTimeout)

@@ -118,7 +118,7 @@ type Recurring struct {
 	Reason       string
 }
 
-// String says what is frozen until when and why.
+// says tells what is frozen, until when and why.
 func (r Recurring) says(environment string, until time.Time, zone *time.Location) string {
 	return because(fmt.Sprintf("%s is frozen every %s, now until %s", environment, r.Every, until.In(zone).Format("01-02 15:04 MST")), r.Reason)
 }
