@@ -136,7 +136,7 @@ func (w *Workflow) apply(tx store.Tx, key string, s state) (bot.Progress, error)
 				return false, fmt.Sprintf("freeze %d is over", s.Change.Freeze)
 			}
 			f.Ended, f.Key = s.Actor, key
-			return true, fmt.Sprintf("%s is not frozen by freeze %d any more", f.Environment, f.Number)
+			return true, fmt.Sprintf("%s is not frozen by freeze %d any more; to freeze it again: freeze add %s", f.Environment, f.Number, f.Environment)
 		})
 	case SetHalt, EndHalt:
 		var h Halt

@@ -98,7 +98,7 @@ func add(k *guard.Keeper) bot.Command {
 			if c.Reason == "" {
 				return bot.Plan{}, bot.Errorf(bot.Invalid, "whom it stops will ask why; add --reason \"why\"")
 			}
-			return plan("freeze "+change.Environment, change, "freeze list", bot.Field{Name: "for", Value: last})
+			return plan("freeze "+change.Environment, change, bot.Field{Name: "for", Value: last})
 		},
 	}
 }
@@ -122,8 +122,7 @@ func end(k *guard.Keeper) bot.Command {
 			}
 			for _, f := range s.Freezes {
 				if f.Number == n {
-					return plan(fmt.Sprintf("end freeze %d", n), guard.Change{Action: guard.EndFreeze, Freeze: n}, fmt.Sprintf("freeze add %s --reason \"why\"", f.Environment),
-						bot.Field{Name: "now", Value: f.String()})
+					return plan(fmt.Sprintf("end freeze %d", n), guard.Change{Action: guard.EndFreeze, Freeze: n}, bot.Field{Name: "now", Value: f.String()})
 				}
 			}
 			return bot.Plan{}, bot.Errorf(bot.NotFound, "no freeze %d stands; freeze list shows those that do", n)
@@ -131,7 +130,10 @@ func end(k *guard.Keeper) bot.Command {
 	}
 }
 
-func plan(summary string, change guard.Change, undo string, preview bot.Field) (bot.Plan, error) {
+// plan makes the plan of a change. What takes it back is said with its result: the
+// number of a new freeze, or the reason of one that is made again, is not known
+// before.
+func plan(summary string, change guard.Change, preview bot.Field) (bot.Plan, error) {
 	spec, err := bot.NewSpec(guard.Kind, "freeze", bot.Target{}, []bot.Resource{bot.TheBot}, change)
-	return bot.Plan{Spec: spec, Slot: "freezes", Summary: summary, Undo: undo, Preview: []bot.Field{preview}}, err
+	return bot.Plan{Spec: spec, Slot: "freezes", Summary: summary, Preview: []bot.Field{preview}}, err
 }
