@@ -72,6 +72,8 @@ type opener struct {
 	// onConn is called on every new network connection and gives the one to
 	// use in its place; may be nil.
 	onConn func(c net.Conn) net.Conn
+	// tracer is told what connections do; may be nil.
+	tracer pgx.QueryTracer
 }
 
 func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
@@ -139,6 +141,7 @@ func parse(dsn string) (*pgx.ConnConfig, error) {
 func (o opener) pool(c *pgx.ConnConfig, l limits, most int) *sql.DB {
 	c = c.Copy()
 	c.ConnectTimeout = l.connect
+	c.Tracer = o.tracer
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "quarterdeck"
 	}
@@ -146,6 +149,14 @@ func (o opener) pool(c *pgx.ConnConfig, l limits, most int) *sql.DB {
 		"statement_timeout": l.statement, "lock_timeout": l.lock, "idle_in_transaction_session_timeout": l.idle,
 	} {
 		c.RuntimeParams[name] = strconv.FormatInt(d.Milliseconds(), 10)
+	}
+	// Every statement goes by an index, one row after the other. A plan that is
+	// made once, without knowing how few rows a limit asks for, would read all
+	// records to join them with twenty.
+	for _, way := range []string{"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		if c.RuntimeParams[way] == "" {
+			c.RuntimeParams[way] = "off"
+		}
 	}
 	if c.RuntimeParams["synchronous_commit"] == "" {
 		c.RuntimeParams["synchronous_commit"] = "on"
