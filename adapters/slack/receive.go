@@ -1,0 +1,295 @@
+package slackchat
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"quarterdeck/bot"
+)
+
+// incoming is one payload, as far as the bot cares about it.
+type incoming struct {
+	id         string // what a redelivery has too
+	team       string
+	enterprise string
+	user       string
+	channel    string
+	thread     string
+	text       string
+	press      string
+	edited     bool
+	automated  bool
+	shared     bool   // in a channel that is shared with another organisation
+	hook       string // the response URL
+	trigger    string // opens one form, once, within three seconds
+}
+
+// once makes a delivery key of a trigger id. The trigger id itself opens forms
+// and must not be kept or logged.
+func once(kind, trigger string) string {
+	sum := sha256.Sum256([]byte(trigger))
+	return kind + "/" + hex.EncodeToString(sum[:12])
+}
+
+// Payload kinds, as Socket Mode names them.
+const (
+	kindEvents      = "events_api"
+	kindCommand     = "slash_commands"
+	kindInteractive = "interactive"
+)
+
+// slash is the payload of a slash command.
+type slash struct {
+	TeamID       string `json:"team_id"`
+	EnterpriseID string `json:"enterprise_id"`
+	ChannelID    string `json:"channel_id"`
+	UserID       string `json:"user_id"`
+	Command      string `json:"command"`
+	Text         string `json:"text"`
+	ResponseURL  string `json:"response_url"`
+	TriggerID    string `json:"trigger_id"`
+}
+
+func (p slash) incoming() incoming {
+	return incoming{id: once("command", p.TriggerID), team: p.TeamID, enterprise: p.EnterpriseID, user: p.UserID, channel: p.ChannelID,
+		text: typed(p.Text), hook: p.ResponseURL, trigger: p.TriggerID}
+}
+
+// outer is the payload of the Events API.
+type outer struct {
+	Type           string          `json:"type"`
+	TeamID         string          `json:"team_id"`
+	EnterpriseID   string          `json:"enterprise_id"`
+	EventID        string          `json:"event_id"`
+	Event          json.RawMessage `json:"event"`
+	IsExtShared    bool            `json:"is_ext_shared_channel"`
+	Authorizations []struct {
+		UserID string `json:"user_id"`
+	} `json:"authorizations"`
+}
+
+// inner is the event in it: a message, a mention, or a change of somebody.
+type inner struct {
+	Type        string          `json:"type"`
+	Subtype     string          `json:"subtype"`
+	User        json.RawMessage `json:"user"` // an id, or in user_change the whole user
+	Team        string          `json:"team"`
+	UserTeam    string          `json:"user_team"`
+	SourceTeam  string          `json:"source_team"`
+	BotID       string          `json:"bot_id"`
+	BotProfile  json.RawMessage `json:"bot_profile"`
+	Channel     json.RawMessage `json:"channel"`
+	ChannelType string          `json:"channel_type"`
+	Text        string          `json:"text"`
+	TS          string          `json:"ts"`
+	ThreadTS    string          `json:"thread_ts"`
+	Edited      json.RawMessage `json:"edited"`
+}
+
+// text gives a JSON string, or "" for anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+
+// event makes a message of an event; ok is false for what nobody said to the
+// bot.
+func (s *chat) event(p outer) (m incoming, ok bool) {
+	var e inner
+	if json.Unmarshal(p.Event, &e) != nil {
+		return m, false
+	}
+	switch e.Type {
+	case "user_change", "subteam_members_changed", "subteam_updated":
+		var u struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(e.User, &u) == nil {
+			s.people.forget(u.ID)
+		}
+		return m, false
+	case "app_mention":
+	case "message":
+		if e.ChannelType != "im" || e.Subtype != "" && e.Subtype != "file_share" {
+			return m, false // an edit, an unfurl, somebody who joined: nothing said to the bot
+		}
+	default:
+		return m, false
+	}
+	user := text(e.User)
+	if user == "" || user == s.own() {
+		return m, false
+	}
+	team := p.TeamID
+	for _, t := range []string{e.Team, e.UserTeam, e.SourceTeam} {
+		if t != "" && !slices.Contains(s.config.Teams, t) {
+			team = t // the sender's own, which is not ours
+		} else if t != "" && team == p.TeamID {
+			team = t
+		}
+	}
+	m = incoming{id: "event/" + p.EventID, team: team, enterprise: p.EnterpriseID, user: user, channel: text(e.Channel), thread: e.ThreadTS,
+		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), shared: p.IsExtShared}
+	if !slices.Contains(s.config.Teams, team) {
+		m.enterprise = "" // that of the installation, not of a stranger
+	}
+	return m, true
+}
+
+// addressed finds the mention a message begins with.
+var addressed = regexp.MustCompile(`^\s*<@([A-Z0-9]+)(?:\|[^>]*)?>[\s:,]*`)
+
+// unaddressed gives the text without the mention of the bot it begins or ends
+// with.
+func (s *chat) unaddressed(t string) string {
+	if m := addressed.FindStringSubmatch(t); m != nil && m[1] == s.own() {
+		t = t[len(m[0]):]
+	} else {
+		t = strings.Replace(t, "<@"+s.own()+">", "", 1)
+	}
+	return strings.TrimSpace(typed(t))
+}
+
+// interaction is the payload of a button, a shortcut or a form.
+type interaction struct {
+	Type         string `json:"type"`
+	CallbackID   string `json:"callback_id"`
+	TriggerID    string `json:"trigger_id"`
+	ResponseURL  string `json:"response_url"`
+	IsEnterprise bool   `json:"is_enterprise_install"`
+	Team         struct {
+		ID string `json:"id"`
+	} `json:"team"`
+	Enterprise struct {
+		ID string `json:"id"`
+	} `json:"enterprise"`
+	User struct {
+		ID     string `json:"id"`
+		TeamID string `json:"team_id"`
+	} `json:"user"`
+	Channel struct {
+		ID string `json:"id"`
+	} `json:"channel"`
+	Container struct {
+		Type      string `json:"type"`
+		MessageTS string `json:"message_ts"`
+		ThreadTS  string `json:"thread_ts"`
+		ChannelID string `json:"channel_id"`
+	} `json:"container"`
+	Message struct {
+		TS       string `json:"ts"`
+		ThreadTS string `json:"thread_ts"`
+	} `json:"message"`
+	Actions []struct {
+		ActionID string `json:"action_id"`
+		Value    string `json:"value"`
+	} `json:"actions"`
+}
+
+// pressAction begins the action ids of the buttons of cards.
+const pressAction = "press/"
+
+// press makes a message of a pressed button; ok is false for anything else.
+func (s *chat) press(p interaction) (m incoming, ok bool) {
+	if p.Type != "block_actions" || len(p.Actions) == 0 || !strings.HasPrefix(p.Actions[0].ActionID, pressAction) {
+		return m, false
+	}
+	channel := p.Channel.ID
+	if channel == "" {
+		channel = p.Container.ChannelID
+	}
+	thread := p.Container.ThreadTS
+	if thread == "" {
+		thread = p.Message.ThreadTS
+	}
+	return incoming{id: once("press", p.TriggerID), team: p.team(), enterprise: p.Enterprise.ID, user: p.User.ID, channel: channel, thread: thread,
+		press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+}
+
+// team gives the sender's workspace: their own, where the payload names it.
+func (p interaction) team() string {
+	if p.User.TeamID != "" {
+		return p.User.TeamID
+	}
+	return p.Team.ID
+}
+
+// message makes what the hub understands of a payload: who, as Slack vouches
+// for them, said what, where.
+func (s *chat) message(ctx context.Context, p incoming) bot.Message {
+	home := p.team
+	if p.enterprise != "" && slices.Contains(s.config.Teams, p.enterprise) {
+		home = p.enterprise // users of an organisation are the same in all its workspaces
+	}
+	standing := bot.Automated
+	switch {
+	case p.automated:
+	case p.shared && !slices.Contains(s.config.Shared, p.channel):
+		standing = bot.External // others read and may write there
+	default:
+		standing = s.people.standing(ctx, p.team, p.enterprise, p.user)
+	}
+	return bot.Message{ID: Network + ":" + p.id, Account: bot.AccountID(Network + ":" + home + "/" + p.user), Standing: standing,
+		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, Edited: p.edited}
+}
+
+// taken is what to acknowledge a payload with.
+type taken struct {
+	// again has it delivered again: it could not be kept.
+	again bool
+	// say is shown to the asker alone with the acknowledgement, "" for nothing.
+	say string
+}
+
+// sorry is said when what somebody asked cannot be kept, and so is not done.
+const sorry = "not run: it cannot be recorded right now; please ask again"
+
+// take hands a payload to the hub and says how to acknowledge it.
+func (s *chat) take(ctx context.Context, in bot.Inbound, p incoming) taken {
+	m := s.message(ctx, p)
+	if p.hook != "" {
+		s.answers.keep(m.ID, p.hook)
+	}
+	if _, err := in.Receive(ctx, m); err != nil {
+		s.logger().Error("a message could not be kept", "message", m.ID, "err", err)
+		return taken{again: true, say: sorry}
+	}
+	return taken{}
+}
+
+// decode reads a payload of a kind; ok is false for what is not for the bot.
+func (s *chat) decode(kind string, payload json.RawMessage) (p incoming, ok bool, err error) {
+	switch kind {
+	case kindCommand:
+		var c slash
+		if err := json.Unmarshal(payload, &c); err != nil {
+			return p, false, err
+		}
+		return c.incoming(), c.UserID != "" && c.TriggerID != "", nil
+	case kindEvents:
+		var o outer
+		if err := json.Unmarshal(payload, &o); err != nil {
+			return p, false, err
+		}
+		p, ok = s.event(o)
+		return p, ok && o.EventID != "", nil
+	case kindInteractive:
+		var i interaction
+		if err := json.Unmarshal(payload, &i); err != nil {
+			return p, false, err
+		}
+		p, ok = s.press(i)
+		return p, ok && i.User.ID != "" && i.TriggerID != "", nil
+	}
+	return p, false, nil
+}
