@@ -312,6 +312,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-a.hurry.Done():
 	}
+	o.Logger.Info("stopping", "within", c.StopWithin)
 	w.stopping()
 	close(draining)
 	parts.drain(a.hurry, c.StopWithin, o.Logger)

@@ -112,7 +112,14 @@ func (w *watch) run(front *stage) {
 	front.Go(w.monitor.Watchdog)
 	front.Go(w.listeners.Run)
 	if w.heartbeat != nil {
-		front.Go(w.heartbeat.Run)
+		front.Go(func(ctx context.Context) error {
+			select {
+			case <-w.monitor.First():
+				return w.heartbeat.Run(ctx)
+			case <-ctx.Done():
+				return nil
+			}
+		})
 	}
 }
 

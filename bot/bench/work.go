@@ -42,6 +42,8 @@ roles = ["developer"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
+[log]
+level = "error"
 `
 
 func configure(dir, channel, chat string) (string, error) {

@@ -42,6 +42,8 @@ type Monitor struct {
 	c       Config
 	started time.Time
 
+	first    chan struct{} // closed after the first look at the store
+	once     sync.Once
 	mu       sync.Mutex
 	stopping bool
 	looked   time.Time // when the store was last written to, or that was tried
@@ -56,8 +58,11 @@ func NewMonitor(c Config) *Monitor {
 	if c.Hung <= 0 {
 		c.Hung = 30 * time.Second
 	}
-	return &Monitor{c: c, started: c.Clock.Now(), fault: errNotLooked}
+	return &Monitor{c: c, started: c.Clock.Now(), fault: errNotLooked, first: make(chan struct{})}
 }
+
+// First is closed once the store was looked at.
+func (m *Monitor) First() <-chan struct{} { return m.first }
 
 var errNotLooked = bot.Errorf(bot.Unavailable, "it was not looked at yet")
 
@@ -104,6 +109,7 @@ func (m *Monitor) look(ctx context.Context) {
 	was := m.fault
 	m.looked, m.fault = now, err
 	m.mu.Unlock()
+	m.once.Do(func() { close(m.first) })
 	switch {
 	case err != nil && (was == nil || was == error(errNotLooked)):
 		m.c.Logger.Error("the store takes no writes", "err", err)

@@ -182,7 +182,6 @@ func (s serveCmd) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		again := make(chan os.Signal, 1)
 		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-		log.Info("stopping", "within", c.StopWithin)
 		select {
 		case err = <-ended:
 		case <-again:
