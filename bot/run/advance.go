@@ -238,7 +238,7 @@ func (e *Engine) keeps(r *bot.Run, wf bot.Workflow) (docs []bot.Document, err er
 		return err
 	})
 	if err != nil {
-		e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
+		e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "message", r.Call.Message, "person", r.Call.Who.Person, "err", err)
 		return nil, err
 	}
 	return docs, nil

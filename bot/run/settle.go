@@ -24,7 +24,7 @@ func (e *Engine) refuse(ctx context.Context, c *current, why error) error {
 		rec.Kind = bot.DeniedRecord
 		deny(r)
 	case bot.Internal:
-		e.Logger.Error("run not started", "run", r.Number, "request", r.Call.ID, "err", why)
+		e.Logger.ErrorContext(ctx, "run not started", "run", r.Number, "request", r.Call.ID, "err", why)
 	}
 	return e.endUnstarted(ctx, c, bot.Failed, rec)
 }
