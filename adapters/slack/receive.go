@@ -162,12 +162,11 @@ func (s *chat) unaddressed(t string) string {
 
 // interaction is the payload of a button, a shortcut or a form.
 type interaction struct {
-	Type         string `json:"type"`
-	CallbackID   string `json:"callback_id"`
-	TriggerID    string `json:"trigger_id"`
-	ResponseURL  string `json:"response_url"`
-	IsEnterprise bool   `json:"is_enterprise_install"`
-	Team         struct {
+	Type        string `json:"type"`
+	CallbackID  string `json:"callback_id"`
+	TriggerID   string `json:"trigger_id"`
+	ResponseURL string `json:"response_url"`
+	Team        struct {
 		ID string `json:"id"`
 	} `json:"team"`
 	Enterprise struct {

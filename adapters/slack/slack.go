@@ -32,6 +32,12 @@ import (
 // with.
 const Network = "slack"
 
+// The ways in which payloads come.
+const (
+	modeSocket = "socket"
+	modeHTTP   = "http"
+)
+
 // Config is the [chat.slack] table.
 type Config struct {
 	// Teams are the ids of the workspaces ("T0123") or of the organisation
@@ -41,6 +47,11 @@ type Config struct {
 	// "env:SLACK_BOT_TOKEN" and "env:SLACK_APP_TOKEN".
 	BotToken string `toml:"bot_token"`
 	AppToken string `toml:"app_token"`
+	// Mode is "socket", the default, or "http": then Slack posts to the public
+	// listener, and SigningSecret, "env:SLACK_SIGNING_SECRET" unless said
+	// otherwise, tells its requests from others.
+	Mode          string `toml:"mode"`
+	SigningSecret string `toml:"signing_secret"`
 	// Command is the slash command; default "/ops".
 	Command string `toml:"command"`
 	// APIURL is another server: https, or loopback for tests.
@@ -71,6 +82,7 @@ type chat struct {
 	api   *slack.Client // made by the first use, from the tokens as they are then
 	token string
 	ownID string // the bot's own user
+	in    bot.Inbound
 
 	people  *people
 	answers *answers
@@ -79,7 +91,7 @@ type chat struct {
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
-	c := Config{BotToken: "env:SLACK_BOT_TOKEN", AppToken: "env:SLACK_APP_TOKEN", Command: "/ops", APIURL: slack.APIURL}
+	c := Config{BotToken: "env:SLACK_BOT_TOKEN", AppToken: "env:SLACK_APP_TOKEN", SigningSecret: "env:SLACK_SIGNING_SECRET", Mode: modeSocket, Command: "/ops", APIURL: slack.APIURL}
 	if err := o.Raw.Decode(&c); err != nil {
 		return nil, err
 	}
@@ -104,10 +116,13 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if !command.MatchString(c.Command) {
 		fault("command %q is not a slash command; expected such as \"/ops\"", c.Command)
 	}
-	for name, ref := range map[string]string{"bot_token": c.BotToken, "app_token": c.AppToken} {
+	for name, ref := range map[string]string{"bot_token": c.BotToken, "app_token": c.AppToken, "signing_secret": c.SigningSecret} {
 		if !strings.HasPrefix(ref, "env:") && !strings.HasPrefix(ref, "file:") {
 			fault("%s must not be written here; give env:NAME or file:PATH", name)
 		}
+	}
+	if c.Mode != modeSocket && c.Mode != modeHTTP {
+		fault("mode %q is none; expected \"socket\" or \"http\"", c.Mode)
 	}
 	base, err := baseURL(c.APIURL)
 	if err != nil {
@@ -191,7 +206,8 @@ func resolve(ref, dir string) (string, error) {
 	return strings.TrimSpace(value), nil
 }
 
-// Run implements bot.Chat: it receives by Socket Mode until ctx ends.
+// Run implements bot.Chat: it receives by Socket Mode, or what the public
+// listener is given, until ctx ends.
 func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	api, err := s.client()
 	if err != nil {
@@ -199,6 +215,13 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	}
 	if err := s.introduce(ctx, api); err != nil {
 		return err
+	}
+	s.mu.Lock()
+	s.in = in
+	s.mu.Unlock()
+	if s.config.Mode == modeHTTP {
+		<-ctx.Done()
+		return nil
 	}
 	return s.runSockets(ctx, in)
 }

@@ -64,7 +64,7 @@ type table struct{ config Config }
 func (t table) Decode(dst any) error {
 	c := dst.(*Config)
 	c.Teams, c.Shared = t.config.Teams, t.config.Shared
-	for from, to := range map[*string]*string{&t.config.APIURL: &c.APIURL, &t.config.BotToken: &c.BotToken, &t.config.AppToken: &c.AppToken, &t.config.Command: &c.Command} {
+	for from, to := range map[*string]*string{&t.config.Mode: &c.Mode, &t.config.APIURL: &c.APIURL, &t.config.BotToken: &c.BotToken, &t.config.AppToken: &c.AppToken, &t.config.Command: &c.Command} {
 		if *from != "" {
 			*to = *from
 		}
