@@ -31,6 +31,8 @@ type (
 	exportBegin struct {
 		Version int    `json:"quarterdeck_audit"`
 		Log     string `json:"log"`
+		// Anchor is where the archive ends, when old records lie there.
+		Anchor *Anchor `json:"anchor,omitempty"`
 	}
 	exportRecord struct {
 		Seq    int64           `json:"seq"`
@@ -63,8 +65,19 @@ func Export(ctx context.Context, s store.Store, w io.Writer, f Format) error {
 	if err != nil {
 		return err
 	}
+	begin := exportBegin{Version: exportVersion, Log: id}
+	err = s.View(ctx, func(r store.Reader) error {
+		a, _, err := anchorOf(r)
+		if a.Seq > 0 {
+			begin.Anchor = &a
+		}
+		return err
+	})
+	if err != nil && bot.KindOf(err) != bot.Internal { // one that cannot be read is for the verification to name
+		return err
+	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	if err := writeLine(out, exportBegin{Version: exportVersion, Log: id}); err != nil {
+	if err := writeLine(out, begin); err != nil {
 		return err
 	}
 	var end exportEnd
@@ -170,6 +183,9 @@ func VerifyExport(ctx context.Context, in io.Reader, o VerifyOptions) (Report, e
 	if err := c.against(o); err != nil {
 		return Report{}, err
 	}
+	if c.copied = len(o.PublicKey) == 0; begin.Anchor != nil {
+		c.anchored(*begin.Anchor, o.PublicKey)
+	}
 	var end *exportEnd
 	for n := 2; lines.Scan(); n++ {
 		if err := ctx.Err(); err != nil {
@@ -206,19 +222,10 @@ func (c *checker) exportLine(n int, line []byte) *exportEnd {
 	if bytes.HasPrefix(line, []byte(`{"end":`)) && json.Unmarshal(line, &end) == nil && end.End {
 		return &end
 	}
-	var r exportRecord
-	if err := json.Unmarshal(line, &r); err != nil || r.Seq == 0 {
+	s, ok := decodeLine(line)
+	if !ok {
 		c.problem(Edited, c.next, "line %d, where record %d should be, is no record", n, c.next)
 		return nil
-	}
-	s := store.Sealed{Seq: r.Seq, Hash: r.Hash, Body: r.Record, Text: r.Text}
-	if r.Raw != nil {
-		s.Body, s.Text = r.Raw, r.RawText
-	}
-	// An export has no columns to search by; only the record itself counts.
-	var b bot.Record
-	if json.Unmarshal(s.Body, &b) == nil {
-		s.At, s.Kind, s.Run, s.Target, s.Person = b.At, b.Kind, b.Run, b.Target, b.Person
 	}
 	c.add(s)
 	return nil
