@@ -60,6 +60,20 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
+// complete gives o with its defaults.
+func (o Options) complete() Options {
+	if o.Clock == nil {
+		o.Clock = bot.SystemClock{}
+	}
+	if o.IDs == nil {
+		o.IDs = bot.RandomIDs{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return o
+}
+
 // App is one assembled bot. Make it with New, run it once with Run.
 type App struct {
 	Config    *config.Config
@@ -114,15 +128,7 @@ func Load(path string, t Tables) (*config.Config, error) {
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
 // line for each fault, "config.toml:41: ...", in the order of the file.
 func New(c *config.Config, t Tables, o Options) (*App, error) {
-	if o.Clock == nil {
-		o.Clock = bot.SystemClock{}
-	}
-	if o.IDs == nil {
-		o.IDs = bot.RandomIDs{}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
+	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
 	f := &faults{file: filepath.Base(c.Path)}

@@ -15,7 +15,7 @@ import (
 // Erase erases values from the configured database and the configured archive
 // as audit.Eraser does. It needs the audit key, which the rows of runs are marked
 // with, and is recorded as the account of whoever runs this process.
-func Erase(ctx context.Context, c *config.Config, t Tables, what audit.Erasure) (audit.Erased, error) {
+func Erase(ctx context.Context, c *config.Config, t Tables, o Options, what audit.Erasure) (audit.Erased, error) {
 	key, err := audit.LoadKey(c.Audit.Key)
 	if err != nil {
 		return audit.Erased{}, err
@@ -26,7 +26,7 @@ func Erase(ctx context.Context, c *config.Config, t Tables, what audit.Erasure) 
 		return audit.Erased{}, err
 	}
 	defer s.Close()
-	e := &audit.Eraser{Store: s, Log: audit.New(audit.Config{Store: s, Clock: bot.SystemClock{}, Redact: c.Audit.Redact}), Key: key,
+	e := &audit.Eraser{Store: s, Log: audit.New(audit.Config{Store: s, Clock: o.complete().Clock, Redact: c.Audit.Redact}), Key: key,
 		Seal: store.NewSeal(key.Secret()), RunSeal: run.SealName, Channels: c.Audit.Channels, Archive: c.Audit.Archive}
 	return e.Erase(ctx, what)
 }
@@ -51,7 +51,7 @@ func archiver(c *config.Config, s store.Store, key audit.Key, dir string, o Opti
 
 // Archive moves the records of the configured database that were made before a
 // time into dir, as audit.Archiver does.
-func Archive(ctx context.Context, c *config.Config, t Tables, dir string, o audit.ArchiveOptions) (audit.Moved, error) {
+func Archive(ctx context.Context, c *config.Config, t Tables, o Options, dir string, what audit.ArchiveOptions) (audit.Moved, error) {
 	key, err := audit.LoadKey(c.Audit.Key)
 	if err != nil {
 		return audit.Moved{}, err
@@ -61,8 +61,8 @@ func Archive(ctx context.Context, c *config.Config, t Tables, dir string, o audi
 		return audit.Moved{}, err
 	}
 	defer s.Close()
-	moved, err := archiver(c, s, key, dir, Options{Clock: bot.SystemClock{}, IDs: bot.RandomIDs{}}).Move(ctx, o.Before)
-	if err == nil && o.Purge && moved.Records > 0 {
+	moved, err := archiver(c, s, key, dir, o.complete()).Move(ctx, what.Before)
+	if err == nil && what.Purge && moved.Records > 0 {
 		if p, ok := s.(store.Purger); ok {
 			err = p.Purge(ctx)
 		}

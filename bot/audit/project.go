@@ -120,6 +120,9 @@ func (p *projection) single(r bot.Record, in bool) error {
 	case r.Kind == bot.DeniedRecord && r.Error != "":
 		row.Section = SectionDenial
 	case r.Kind == bot.OverriddenKind:
+		if c, found := p.open[r.Run]; found {
+			row.What = orElse(row.What, c.row.What)
+		}
 		row.Section, row.Override, row.BreakGlass = SectionOverride, words(r, "override"), breakGlass(r)
 		row.Result = orElse(r.Detail["passed"], row.Result)
 		if row.BreakGlass != "" && p.scope.about(r.Target) {
@@ -187,7 +190,6 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	row.State = string(stateOf(r))
 	c.spec = orElse(r.Spec, c.spec)
 	yes := func() string {
-		row.ApprovedAt = r.At
 		s := fmt.Sprintf("%s (%s) %s", Actor(r), r.Account, instant(r.At))
 		if why := words(r, "reason"); why != "" {
 			s += ": " + why
@@ -203,7 +205,7 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	case bot.ConfirmedKind:
 		c.conf = append(c.conf, yes())
 	case bot.Approved:
-		c.yes = append(c.yes, yes())
+		c.yes, row.ApprovedAt = append(c.yes, yes()), r.At
 	case bot.OverriddenKind:
 		row.Override = orElse(words(r, "override"), row.Override)
 		row.BreakGlass = orElse(breakGlass(r), row.BreakGlass)

@@ -48,7 +48,7 @@ type Row struct {
 	Reason     string    `json:"reason,omitempty"`
 	Override   string    `json:"override,omitempty"`
 	BreakGlass string    `json:"break_glass,omitempty"`
-	ApprovedAt time.Time `json:"approved_at,omitzero"` // the last approval or confirmation
+	ApprovedAt time.Time `json:"approved_at,omitzero"` // the last approval
 	Started    time.Time `json:"started,omitzero"`
 	Ended      time.Time `json:"ended,omitzero"`
 	State      string    `json:"state,omitempty"`

@@ -43,7 +43,7 @@ func (e eraseCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := app.Erase(ctx, c, tables(), what)
+	done, err := app.Erase(ctx, c, tables(), app.Options{}, what)
 	said := "erased"
 	if e.DryRun {
 		said = "would erase"
@@ -87,7 +87,7 @@ func (a archiveCmd) Run(ctx context.Context) error {
 	if dir == "" {
 		return bot.Errorf(bot.Invalid, "say where to with --out DIR, or configure [audit] archive = \"DIR\"")
 	}
-	moved, err := app.Archive(ctx, c, tables(), dir, audit.ArchiveOptions{Before: before, Purge: a.Shrink})
+	moved, err := app.Archive(ctx, c, tables(), app.Options{}, dir, audit.ArchiveOptions{Before: before, Purge: a.Shrink})
 	for _, f := range moved.Files {
 		fmt.Println(f)
 	}
