@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -281,6 +282,74 @@ func TestMonth(t *testing.T) {
 	m.same("the report after a value was erased", m.normal(report, verified), want)
 	if _, err := app.Erase(t.Context(), m.loaded(), m.tables, app.Options{Clock: m.clock}, what); bot.KindOf(err) != bot.Conflict {
 		t.Errorf("erasing it twice: %v", err)
+	}
+}
+
+// TestEraseEverywhere erases what a run repeats in many places: its records, its
+// row, its documents. The bot believes what is left, since it is marked anew.
+// Then the same again for what lies in the archive.
+func TestEraseEverywhere(t *testing.T) {
+	t.Parallel()
+	m := newMonth(t, filepath.Join("testdata", "month.txtar"))
+	m.play(m.texts["month"])
+	m.stop()
+	erase := func(seq int64, secret, values string) audit.Erased {
+		t.Helper()
+		if !m.kept(secret) {
+			t.Fatalf("%q is nowhere to begin with: the test shows nothing", secret)
+		}
+		done, err := app.Erase(t.Context(), m.loaded(), m.tables, app.Options{Clock: m.clock}, audit.Erasure{Seq: seq, Field: "reason", Reason: "personal"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(done.Values, ", "); got != values {
+			t.Errorf("erased %s, want %s", got, values)
+		}
+		if m.kept(secret) {
+			t.Errorf("%q is still in the database", secret)
+		}
+		return done
+	}
+	done := erase(7, "release train 41", "record 7: reason, record 7: line")
+	if !slices.Contains(done.Places, "run #2") {
+		t.Errorf("it was erased from %v", done.Places)
+	}
+	m.start("stricter.toml")
+	m.clock.Advance(time.Minute)
+	said, err := m.chat.Say(t.Context(), "x:dev", "rollback shop prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.wait("the rollback", func(p bottest.Post) bool { return bottest.Answers(p, said.ID) }); p.Card.Outcome != bot.OutcomeOK {
+		t.Errorf("after a run's row was changed: %q %q", p.Card.Title, p.Card.Text)
+	}
+	m.stop()
+
+	dir := filepath.Join(filepath.Dir(m.path), "old")
+	if err := os.WriteFile(m.path, []byte(strings.Replace(m.texts["stricter.toml"], "[chat.x]", "archive = \"old\"\n[chat.x]", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := app.Archive(t.Context(), m.loaded(), m.tables, app.Options{Clock: m.clock}, dir, audit.ArchiveOptions{Before: m.clock.Now().Add(time.Hour), Purge: true})
+	if err != nil || moved.Records < 50 {
+		t.Fatalf("moved %+v: %v", moved, err)
+	}
+	// The record lies in the archive now, the run's row still in the database.
+	if _, err := app.Erase(t.Context(), m.loaded(), m.tables, app.Options{Clock: m.clock}, audit.Erasure{Seq: 27, Field: "reasn", Reason: "personal"}); bot.KindOf(err) != bot.NotFound || !strings.Contains(err.Error(), `did you mean "reason"?`) {
+		t.Errorf("a misspelt field: %v", err)
+	}
+	erase(27, "one order in three fails", "record 27: reason (archived), record 27: line (archived)")
+	verified, err := app.Verify(t.Context(), m.loaded(), m.tables, nil, dir)
+	if err != nil || !verified.OK || verified.Erased != 4 || verified.From != 1 {
+		t.Errorf("after four values were erased: %+v %v", verified, err)
+	}
+	report, _ := m.report("csv")
+	for _, gone := range []string{"release train 41", "one order in three fails"} {
+		if strings.Contains(report, gone) {
+			t.Errorf("the report still holds %q", gone)
+		}
+	}
+	if n := strings.Count(report, ",[erased],"); n != 2 {
+		t.Errorf("%d reasons are shown as erased, want 2", n)
 	}
 }
 

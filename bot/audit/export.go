@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"quarterdeck/bot"
@@ -23,7 +24,7 @@ type Format string
 const JSONL Format = "jsonl"
 
 // Formats lists the forms that Export writes.
-func Formats() []Format { return []Format{JSONL} }
+func Formats() []Format { return []Format{JSONL, OCSF, CloudEvents} }
 
 // The lines of an export. Record is kept to the byte, because that is what was
 // hashed.
@@ -56,14 +57,28 @@ const exportVersion = 1
 
 // Export writes the whole log to w, reading it in bounded chunks; records that
 // are appended meanwhile may or may not be in it. An unknown format is an Error
-// of kind Invalid. It writes what is stored, whether or not it is intact.
+// of kind Invalid. JSONL is what is stored, whether or not it is intact.
 func Export(ctx context.Context, s store.Store, w io.Writer, f Format) error {
-	if f != JSONL {
-		return bot.Errorf(bot.Invalid, "there is no export format %q; use %q", f, JSONL)
+	if !slices.Contains(Formats(), f) {
+		return bot.Errorf(bot.Invalid, "there is no export format %q; use jsonl, ocsf or cloudevents", f)
 	}
 	id, err := readID(ctx, s)
 	if err != nil {
 		return err
+	}
+	if f != JSONL {
+		out := bufio.NewWriterSize(w, 64<<10)
+		err := each(ctx, s, 1, func(rec store.Sealed) error {
+			e, err := project(f, id, rec)
+			if err != nil {
+				return err
+			}
+			return writeLine(out, e)
+		})
+		if err != nil {
+			return err
+		}
+		return out.Flush()
 	}
 	begin := exportBegin{Version: exportVersion, Log: id}
 	err = s.View(ctx, func(r store.Reader) error {

@@ -84,7 +84,10 @@ func (v verifyCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-type exportCmd struct{ configured }
+type exportCmd struct {
+	configured
+	Format string `help:"jsonl, which audit verify --export reads, or a projection: ocsf (1.6.0, API Activity), cloudevents (1.0)." enum:"jsonl,ocsf,cloudevents" default:"jsonl"`
+}
 
 // Run exports the log.
 func (e exportCmd) Run(ctx context.Context) error {
@@ -97,7 +100,7 @@ func (e exportCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	return audit.Export(ctx, s, os.Stdout, audit.JSONL)
+	return audit.Export(ctx, s, os.Stdout, audit.Format(e.Format))
 }
 
 type tailCmd struct {
