@@ -241,7 +241,7 @@ func TestArchiveAttacked(t *testing.T) {
 // TestArchiveKeepsWhatIsNeeded: records of an open run, of a review that is owed
 // and what a channel was not told yet stay, and what comes after them.
 func TestArchiveKeepsWhatIsNeeded(t *testing.T) {
-	loud := bot.Record{Kind: bot.OverriddenKind, Run: 7, Person: "dev", Account: "x:dev", Text: map[string]string{"break_glass": "the site is down"}}
+	loud := bot.Record{Kind: bot.OverriddenKind, Run: 7, Person: "dev", Account: "x:dev", Detail: map[string]string{"break_glass": "true"}, Text: map[string]string{"override": "the site is down"}}
 	for _, c := range []struct {
 		name string
 		do   func(r *rig)

@@ -46,7 +46,7 @@ func TestBookReviews(t *testing.T) {
 	}
 	for n := int64(1); n <= 2; n++ {
 		r.append(run(bot.Requested, n, "oncall", map[string]string{"summary": "deploy shop v2 to prod"}, nil),
-			run(bot.OverriddenKind, n, "oncall", map[string]string{"passed": "an approval"}, map[string]string{"break_glass": "the site is down"}),
+			run(bot.OverriddenKind, n, "oncall", map[string]string{"passed": "an approval", "break_glass": "true"}, map[string]string{"override": "the site is down"}),
 			run(bot.Started, n, "oncall", nil, nil))
 		if n == 1 {
 			r.append(run(bot.SucceededKind, n, "oncall", map[string]string{"state": "succeeded"}, map[string]string{"result": "v2 is live"}),
@@ -57,7 +57,7 @@ func TestBookReviews(t *testing.T) {
 		bot.Record{Kind: bot.ObservedKind, Target: "pay/prod", Detail: map[string]string{"from": "v8", "to": "v9"}})
 	b := r.compiled("shop/*")
 	changes, reviews, observed := rows(t, b, SectionChange), rows(t, b, SectionReview), rows(t, b, SectionObserved)
-	if len(changes) != 2 || changes[0].BreakGlass != "the site is down" || changes[0].State != "succeeded" || changes[1].State != "running" || !changes[1].Ended.IsZero() {
+	if len(changes) != 2 || changes[0].BreakGlass != "the site is down (without an approval)" || changes[0].Override != "" || changes[0].State != "succeeded" || changes[1].State != "running" || !changes[1].Ended.IsZero() {
 		t.Errorf("changes: %+v", changes)
 	}
 	if len(reviews) != 2 || reviews[0].State != "done" || !strings.HasPrefix(reviews[0].Approved, "sre (x:sre) ") || reviews[0].Records != "2, 5" ||

@@ -123,7 +123,10 @@ func (p *projection) single(r bot.Record, in bool) error {
 		if c, found := p.open[r.Run]; found {
 			row.What = orElse(row.What, c.row.What)
 		}
-		row.Section, row.Override, row.BreakGlass = SectionOverride, words(r, "override"), breakGlass(r)
+		row.Section, row.BreakGlass = SectionOverride, breakGlass(r)
+		if row.BreakGlass == "" {
+			row.Override = words(r, "override")
+		}
 		row.Result = orElse(r.Detail["passed"], row.Result)
 		if row.BreakGlass != "" && p.scope.about(r.Target) {
 			open := row
@@ -207,8 +210,14 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	case bot.Approved:
 		c.yes, row.ApprovedAt = append(c.yes, yes()), r.At
 	case bot.OverriddenKind:
+		if why := breakGlass(r); why != "" {
+			row.BreakGlass = why
+			if passed := r.Detail["passed"]; passed != "" {
+				row.BreakGlass += " (without " + passed + ")"
+			}
+			break
+		}
 		row.Override = orElse(words(r, "override"), row.Override)
-		row.BreakGlass = orElse(breakGlass(r), row.BreakGlass)
 		if passed := r.Detail["passed"]; passed != "" {
 			c.rest = append(c.rest, passed)
 		}

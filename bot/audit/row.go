@@ -96,15 +96,10 @@ func words(r bot.Record, name string) string {
 }
 
 // breakGlass gives the words with which somebody acted before anybody agreed;
-// "" when a record is not about that.
+// "" when a record does not tell of that.
 func breakGlass(r bot.Record) string {
-	for _, name := range []string{"break_glass", "break-glass"} {
-		if w := words(r, name); w != "" {
-			return w
-		}
-		if w := r.Detail[name]; w != "" {
-			return orElse(words(r, "reason"), orElse(words(r, "override"), w))
-		}
+	if r.Kind != bot.OverriddenKind || r.Detail["break_glass"] == "" {
+		return ""
 	}
-	return ""
+	return orElse(words(r, "override"), "without a word")
 }
