@@ -27,7 +27,6 @@ type projection struct {
 	first    int64 // of the period; 0 for none
 	last     int64
 	unread   int64
-	latest   time.Time
 	attested spans // of unread records
 }
 
