@@ -383,6 +383,9 @@ func (m *month) readable(page, table string) {
 		}
 	}
 	plain := html.UnescapeString(page)
+	if title := "<h1>Changes from 1 October 2026 to 31 October 2026, Europe/Berlin</h1>"; !strings.Contains(plain, title) {
+		m.Errorf("the page is not headed %s", title)
+	}
 	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()
 	if err != nil {
 		m.Fatal(err)

@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	_ "embed"
+	"fmt"
 	"html/template"
 	"io"
 	"time"
@@ -37,7 +38,7 @@ func parts() []part {
 }
 
 var bookTemplate = template.Must(template.New("book").Funcs(template.FuncMap{
-	"day":      func(t time.Time) string { return t.UTC().Format("2 January 2006 15:04") },
+	"period":   Scope.period,
 	"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"sequence": Cover.sequence,
 	"kinds":    Cover.byKind,
@@ -56,6 +57,17 @@ var bookTemplate = template.Must(template.New("book").Funcs(template.FuncMap{
 		return ""
 	},
 }).Parse(bookText))
+
+// period names whole days as the days that they are where the team works, and
+// other periods by their ends.
+func (s Scope) period() string {
+	midnight := func(t time.Time) bool { return t.Hour()+t.Minute()+t.Second() == 0 }
+	if !midnight(s.From) || !midnight(s.To) {
+		return instant(s.From) + " to before " + instant(s.To)
+	}
+	const day = "2 January 2006"
+	return fmt.Sprintf("%s to %s, %s", s.From.Format(day), s.To.AddDate(0, 0, -1).Format(day), s.From.Location())
+}
 
 // WriteHTML writes the Book as one page that needs nothing else: no scripts and
 // nothing to fetch, everything from the log escaped, in tables on paper and in
