@@ -226,7 +226,7 @@ func (m *month) same(what, got, want string) {
 }
 
 // TestMonth has a team work for a month and an attacker try: the report must be
-// the one that was written by hand from the script, to the letter. Then a value
+// the one beside the script, which is kept by hand and never made by a program, to the letter. Then a value
 // is erased: it is in no file of the database any more, the log verifies, and
 // the report says that one value was erased.
 func TestMonth(t *testing.T) {
