@@ -18,6 +18,7 @@ import (
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
@@ -42,6 +43,7 @@ type Tables struct {
 // CommandNeeds is what commands are made with.
 type CommandNeeds struct {
 	Catalog *provider.Catalog
+	Actions *action.Table
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -66,6 +68,7 @@ type App struct {
 	Policy    *auth.Policy
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
+	Actions   *action.Table
 
 	tables  Tables
 	options Options
@@ -86,6 +89,11 @@ func (t Tables) Known() config.Known {
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
+	}
+	if t.Commands != nil {
+		for _, c := range t.Commands(CommandNeeds{}) {
+			k.Verbs = append(k.Verbs, c.Name)
+		}
 	}
 	return k
 }
@@ -126,7 +134,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
 	f := &faults{file: filepath.Base(c.Path)}
-	a.Catalog = bindAll(c, t, o, redact, f)
+	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -139,13 +147,13 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	var err error
 	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
 		f.add(f.file, err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.file, err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
-	a.guide = &router.Guide{Catalog: a.Catalog}
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -181,6 +189,7 @@ func (a *App) Warnings() []string {
 			}
 		}
 	}
+	lines = append(lines, a.actionWarnings()...)
 	return lines
 }
 
@@ -231,7 +240,7 @@ func (a *App) Run(ctx context.Context) error {
 		Posted:    posted, Reach: reach,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
 	for _, cmd := range all {
 		commands[cmd.Name] = cmd
 		for _, w := range cmd.Workflows {
