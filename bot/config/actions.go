@@ -38,7 +38,9 @@ func (l *loader) actions() {
 		case len(a.Summary) > maxSummary || strings.ContainsAny(a.Summary, "\n\r") || strings.HasSuffix(a.Summary, "."):
 			l.failf(n.at("summary"), fmt.Sprintf("write one line of at most %d bytes without a full stop", maxSummary), "the summary of %s is no summary", called)
 		}
+		before := len(l.faults)
 		d.Parameters = l.arguments(n.at("arguments"), called, a.Arguments)
+		told := len(l.faults) > before // what they are is not known, and the rest follows from it
 		d.Permission = action.DefaultPermission(a.Name)
 		if a.Permission != "" {
 			d.Permission = bot.Permission(a.Permission)
@@ -49,7 +51,7 @@ func (l *loader) actions() {
 			d.Slot = action.SlotTarget
 		}
 		switch s := action.Slot(a.Slot); {
-		case a.Slot == "":
+		case a.Slot == "" || told:
 		case s == action.SlotTarget && !d.Targeted():
 			l.failf(n.at("slot"), "", `the slot of %s is "target", but none of its arguments is one`, called)
 		case s != action.SlotTarget && s != action.SlotAction:
@@ -57,7 +59,9 @@ func (l *loader) actions() {
 		default:
 			d.Slot = s
 		}
-		l.undo(n, called, d)
+		if !told {
+			l.undo(n, called, d)
+		}
 		out := Action{Definition: d, Where: n.where(l.file)}
 		if !n.has("run") {
 			l.failf(n, `say it: run = { provider = "NAME", argv = ["PROGRAM"] }`, "%s does not say what runs it", called)
@@ -147,6 +151,7 @@ func (l *loader) undo(n *node, called string, d action.Definition) {
 	at := n.at("undo")
 	if strings.ContainsAny(d.Undo, "\n\r") {
 		l.failf(at, "a command is one line", "undo of %s has several lines", called)
+		return
 	}
 	var names []string
 	for _, p := range d.Parameters {
