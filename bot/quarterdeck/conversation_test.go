@@ -123,6 +123,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
+		"every-verb": everyVerb, "json-error": jsonError,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.

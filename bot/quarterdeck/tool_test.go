@@ -58,6 +58,9 @@ func stageTool(args []string) (code int) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+	if strings.Join(args[len(args)-1:], "") == "puzzled" {
+		return say(1, "unknown", "the connection broke")
+	}
 	if there("fail") {
 		return say(1, "failed", "the disk is full")
 	}
