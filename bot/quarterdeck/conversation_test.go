@@ -99,6 +99,7 @@ func setStage(env *testscript.Env) error {
 	env.Setenv("QUARTERDECK_CONFIG", filepath.Join(env.WorkDir, "config.toml"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("OSUID", fmt.Sprint(os.Getuid()))
 	env.Values[bots{}] = map[string]*served{}
 	env.Defer(func() {
 		for _, b := range env.Values[bots{}].(map[string]*served) {
@@ -123,7 +124,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
-		"every-verb": everyVerb, "json-error": jsonError,
+		"every-verb": everyVerb, "frames": frames, "json-error": jsonError,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
