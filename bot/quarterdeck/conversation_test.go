@@ -83,7 +83,7 @@ func setStage(env *testscript.Env) error {
 	argv := func(verb string) string { return fmt.Sprintf("[%q, %q, %q]", self, platformArg, verb) }
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
-	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig) + actionsOf(self)
+	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
-		"every-verb": everyVerb, "frames": frames, "json-error": jsonError,
+		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // toolArg makes the test binary the program of the team's own verbs.
@@ -110,7 +112,10 @@ confirm = true
 approvals = { count = 1, from = ["sre"] }
 `
 
-// actionsOf gives the verbs with the program that runs them.
-func actionsOf(self string) string {
-	return strings.ReplaceAll(stageActions, "TOOL", fmt.Sprintf("%q, %q", self, toolArg))
+// addVerbs FILE gives a configuration the team's own verbs.
+func addVerbs(ts *testscript.TestScript, _ bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := ts.ReadFile(args[0]) + strings.ReplaceAll(stageActions, "TOOL", fmt.Sprintf("%q, %q", self, toolArg))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
