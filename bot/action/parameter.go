@@ -99,10 +99,8 @@ func (p Parameter) Check(value string) error {
 // whole reports whether the pattern matches all of a text, whether or not it is
 // anchored: one that matched a part would let anything stand around it.
 func whole(re *regexp.Regexp, text string) bool {
-	longest := re.Copy()
-	longest.Longest()
-	at := longest.FindStringIndex(text)
-	return at != nil && at[0] == 0 && at[1] == len(text)
+	all, err := regexp.Compile(`\A(?:` + re.String() + `)\z`)
+	return err == nil && all.MatchString(text)
 }
 
 // Canonical gives a value of the configuration as a typed one would arrive, or
