@@ -6,6 +6,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/provider"
 )
 
@@ -28,6 +29,17 @@ func bindActions(c *config.Config, opened map[string]provider.Provider, f *fault
 		all = append(all, a)
 	}
 	return action.NewTable(all)
+}
+
+// checkVerbs refuses verbs of the team's own that cannot be told from the others
+// by whoever types them. What is wrong with one alone was said by its place.
+func (a *App) checkVerbs(f *faults) {
+	if a.tables.Commands == nil || len(a.Actions.All()) == 0 || a.Directory == nil {
+		return
+	}
+	if _, err := grammar.New(a.tables.Commands(CommandNeeds{Actions: a.Actions}), words{a.Catalog, a.Directory}); err != nil {
+		f.add(f.file, err)
+	}
 }
 
 // actionWarnings gives what the actions name and is not there on this machine.

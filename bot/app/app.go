@@ -159,6 +159,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
+	a.checkVerbs(f)
 	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
