@@ -13,12 +13,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// frames FILE writes the lines of a file to the bot's socket as they are, as an
-// attacker does who needs no program of ours. It prints what was answered, one
+// frames FILE [stranger] writes the lines of a file to the bot's socket as they are, as an
+// attacker does who needs no program of ours; as another user of the machine where
+// that is said. It prints what was answered, one
 // object a line, when every line but the hello has its answer and every line
 // that was taken its card.
 func frames(ts *testscript.TestScript, _ bool, args []string) {
-	conn, err := net.Dial("unix", ts.MkAbs("q.sock"))
+	var conn net.Conn
+	var err error
+	if len(args) > 1 && args[1] == "stranger" {
+		conn = dialAsStranger(ts, ts.MkAbs("q.sock"))
+	} else {
+		conn, err = net.Dial("unix", ts.MkAbs("q.sock"))
+	}
 	ts.Check(err)
 	defer conn.Close()
 	ts.Check(conn.SetDeadline(time.Now().Add(patience)))

@@ -109,7 +109,7 @@ func plan(a action.Action, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	p := bot.Plan{Spec: spec, Guarded: !a.Reads, Slot: slot(a, t, c), Undo: fill(a, t, given),
+	p := bot.Plan{Spec: spec, Shows: true, Guarded: !a.Reads, Slot: slot(a, t, c), Undo: fill(a, t, given),
 		Preconditions: []bot.Fact{{Name: action.FactBinding, Want: a.Digest, Text: "the configuration of " + a.Name}}}
 	words := []string{a.Name}
 	if a.Targeted() {
