@@ -17,6 +17,7 @@ import (
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
@@ -43,6 +44,7 @@ type Tables struct {
 // CommandNeeds is what commands are made with.
 type CommandNeeds struct {
 	Catalog *provider.Catalog
+	Actions *action.Table
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -87,6 +89,7 @@ type App struct {
 	Policy    *auth.Policy
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
+	Actions   *action.Table
 
 	tables  Tables
 	options Options
@@ -113,6 +116,11 @@ func (t Tables) Known() config.Known {
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
+	}
+	if t.Commands != nil {
+		for _, c := range t.Commands(CommandNeeds{}) {
+			k.Verbs = append(k.Verbs, c.Name)
+		}
 	}
 	return k
 }
@@ -148,7 +156,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{file: filepath.Base(c.Path)}
-	a.Catalog = bindAll(c, t, o, redact, f)
+	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -165,13 +173,14 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	}
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
 		f.add(f.file, err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.file, err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
-	a.guide = &router.Guide{Catalog: a.Catalog}
+	a.checkVerbs(f)
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -207,6 +216,7 @@ func (a *App) Warnings() []string {
 			}
 		}
 	}
+	lines = append(lines, a.actionWarnings()...)
 	return lines
 }
 
@@ -265,7 +275,7 @@ func (a *App) Run(ctx context.Context) error {
 		Posted:    posted, Reach: reach, Draining: draining, Meter: meter,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
 	var verbs []string
 	for _, cmd := range all {
 		commands[cmd.Name] = cmd

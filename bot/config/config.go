@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 )
 
 // Known is the names that a configuration may use, from the program's tables.
@@ -19,6 +20,7 @@ type Known struct {
 	NoRule    map[string]func(bot.ChannelID) string
 	Providers []string // provider types: "exec"
 	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
+	Verbs     []string // names of the commands that are built in: "deploy", "freeze add"
 }
 
 // Config is a whole configuration. All paths are absolute.
@@ -43,6 +45,7 @@ type Config struct {
 	Log          Log
 	StopWithin   time.Duration // for what is under way when the bot is told to stop
 	Heartbeat    *Heartbeat    // nil for none
+	Actions      []Action
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -125,6 +128,13 @@ type Freeze struct {
 	Environments []string
 	Every        string // as it is written; what it means is the guard's to say
 	Reason       string
+}
+
+// Action is one [[action]]: what it is, and what runs it.
+type Action struct {
+	action.Definition
+	Where string
+	Run   *Binding // nil where a fault was found in it
 }
 
 // Service is one [service.NAME.ENV].

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -96,7 +96,7 @@ within = "20s"
 [heartbeat]
 url = "env:HEARTBEAT_URL"
 every = "1m"
-`
+` + goodActions
 
 // load writes text as config.toml into a folder of its own and loads it.
 func load(t testing.TB, text string) (*config.Config, error) {

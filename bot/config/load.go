@@ -89,6 +89,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.rules()
 	l.targets()
 	l.operations()
+	l.actions()
 	return l, nil
 }
 

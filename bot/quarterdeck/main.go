@@ -30,6 +30,7 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitDenied = 3
 )
 
 type cli struct {

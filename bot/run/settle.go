@@ -117,7 +117,7 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 
 // wakeQueue makes the runs that wait for r's slot due now.
 func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
-	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(r), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return err
 	}
