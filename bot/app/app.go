@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -72,6 +72,8 @@ type App struct {
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
 	guide   *router.Guide
+	// warnings are of rules that cannot be met since people were disabled.
+	warnings []string
 
 	ready chan struct{}
 	once  sync.Once
@@ -97,11 +99,11 @@ func Load(path string, t Tables) (*config.Config, error) {
 	if err == nil || c == nil {
 		return c, err
 	}
-	f := &faults{file: filepath.Base(c.Path)}
-	f.add(f.file, err)
+	f := &faults{files: c.Files}
+	f.add(f.config(), err)
 	if _, more := New(c, t, Options{}); more != nil {
 		for _, line := range linesOf(more) {
-			if !told(fmt.Sprintf("%s:%d", f.file, f.line(line))) {
+			if file, n := f.place(line); file < 0 || !told(fmt.Sprintf("%s:%d", f.files[file], n)) {
 				f.lines = append(f.lines, line)
 			}
 		}
@@ -125,7 +127,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	}
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
-	f := &faults{file: filepath.Base(c.Path)}
+	f := &faults{files: c.Files}
 	a.Catalog = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
@@ -138,11 +140,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	people, roles := peopleOf(c)
 	var err error
 	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
-		f.add(f.file, err)
+		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
-		f.add(f.file, err)
+		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
-		tooFewApprovers(c, a.Directory, a.Policy, f)
+		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
 	a.guide = &router.Guide{Catalog: a.Catalog}
@@ -165,11 +167,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	return a, nil
 }
 
-// Warnings gives what the configuration names and is not there on this machine,
-// one line each, "config.toml:41: ...", in the order of the file. None of it
-// keeps the bot from starting.
+// Warnings gives what keeps nothing from starting: rules that cannot be met since
+// people were disabled, and what is named and is not there on this machine,
+// one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	var lines []string
+	lines := slices.Clone(a.warnings)
 	for _, s := range a.Config.Services {
 		deployer, err := a.Catalog.Deployer(s.Target)
 		if err != nil {

@@ -23,7 +23,8 @@ type Known struct {
 // Config is a whole configuration. All paths are absolute.
 type Config struct {
 	Path         string
-	Partial      bool // from Survey: a rule may lack what it was to have
+	Files        []string // the files it was read from, as messages call them; the first is Path
+	Partial      bool     // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
 	Chats        map[string]bot.Raw // [chat.NAME]
@@ -72,6 +73,7 @@ type Person struct {
 	RolesAt  string // where they stand: "config.toml:33"
 	Email    string
 	GitHub   string
+	Disabled bool // left: everything is refused to all of the person's accounts
 }
 
 // Role is one [[role]].

@@ -75,11 +75,16 @@ func readFile(path string, known Known) (*loader, error) {
 		return nil, err
 	}
 	name := filepath.Base(abs)
-	values, root, err := read(name, raw)
+	values, root, err := read(&source{name: name}, raw)
 	if err != nil {
 		return nil, err
 	}
 	l := &loader{dir: filepath.Dir(abs), known: known, root: root, decoder: decoder{file: name, refuseEmpty: true}}
+	l.out.Files = []string{name}
+	if l.include(abs, values, len(raw)); len(l.faults) > 0 {
+		return nil, l.faults.err() // what is missing with a file would be found wrong in the others
+	}
+	l.templates(values)
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
 	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
 	l.bot()
