@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -20,7 +21,6 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
-	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
@@ -74,6 +74,10 @@ type App struct {
 	guide   *router.Guide
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
+
+	now    atomic.Pointer[App] // what is worked by, once a reload brought another
+	mu     sync.Mutex          // held while reloading
+	ground *ground             // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -154,7 +158,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
-			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
+			Complete: a.complete, Describe: a.describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -213,8 +217,6 @@ func (a *App) Run(ctx context.Context) error {
 
 	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger,
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
-	commands := map[string]bot.Command{}
-	workflows := map[string]bot.Workflow{}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }
 	deliverer.Gap = mirror.Gap
@@ -223,36 +225,26 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	keeper := guard.NewKeeper(s)
-	keeper.Weekly(a.freezes, c.Bot.Location)
-	engine := run.New(run.Config{
-		Guards: keeper.Obstacles,
-		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
-		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
-		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
-		Posted:    posted, Reach: reach,
-		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
-	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
-	for _, cmd := range all {
-		commands[cmd.Name] = cmd
-		for _, w := range cmd.Workflows {
-			workflows[w.Kind()] = w
-		}
-	}
-	g, err := grammar.New(all, words{a.Catalog, a.Directory})
+	g := &ground{store: s, log: log, seal: seal, posted: posted}
+	w := a.ways(g)
+	engine := run.New(w.engine)
+	r, err := a.router(g, w, engine)
 	if err != nil {
 		return err
 	}
-	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
-		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
-	a.guide.Router = r
-	if err := a.recordStart(ctx, s, log, seal); err != nil {
+	g.engine, g.router = engine, r
+	if _, err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
+	}
+	if err := engine.StopDisabled(ctx); err != nil {
+		return fmt.Errorf("stop what disabled people asked for: %w", err)
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
 
+	a.mu.Lock()
+	a.ground = g
+	a.mu.Unlock()
 	// Whatever ends first ends everything; a part that fails says why.
 	parts := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	parts.Go(engine.Run)

@@ -266,21 +266,22 @@ func diffSettings(old, now map[string]setting) []string {
 	return lines
 }
 
-// recordStart records that the bot started and, when people, roles, rules or
-// settings are not what they were at the last start, what changed.
-func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, seal store.Seal) error {
+// recordStart records, when people, roles, rules or settings are not what they
+// were at the last start or reload, what changed, and gives how much that is.
+func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, seal store.Seal) (changes int, err error) {
 	people, roles := a.Directory.Describe()
 	snapshot := a.Policy.Snapshot(people, roles)
 	body, err := json.Marshal(snapshot)
 	if err != nil {
-		return fmt.Errorf("encode the rules: %w", err)
+		return 0, fmt.Errorf("encode the rules: %w", err)
 	}
 	settings := a.settings(log, seal)
 	settingsBody, err := json.Marshal(settings)
 	if err != nil {
-		return fmt.Errorf("encode the settings: %w", err)
+		return 0, fmt.Errorf("encode the settings: %w", err)
 	}
 	err = s.Update(ctx, func(tx store.Tx) error {
+		changes = 0
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err
@@ -305,6 +306,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 			}
 		}
 		diff := append(auth.Diff(before, snapshot), diffSettings(were, settings)...)
+		changes = len(diff)
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
@@ -318,7 +320,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("record the start: %w", err)
+		return 0, fmt.Errorf("record the configuration: %w", err)
 	}
-	return nil
+	return changes, nil
 }

@@ -45,7 +45,7 @@ func (l *loader) bot() {
 	if b.State != "" {
 		l.out.Bot.State = l.path(b.State)
 	}
-	l.out.Bot.Socket = l.path("quarterdeck.sock")
+	l.out.Bot.Socket = l.path(defaultSocket)
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}

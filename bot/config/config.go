@@ -42,7 +42,12 @@ type Config struct {
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
 	settings func() map[string]string
+	at       func(key ...string) string
 }
+
+// At gives the place of a key, "config.toml:12", or of the nearest table around
+// it that is written.
+func (c *Config) At(key ...string) string { return c.at(key...) }
 
 // Bot is the [bot] table.
 type Bot struct {

@@ -87,6 +87,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.templates(values)
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
 	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
+	l.out.at = func(key ...string) string { return root.at(key...).where(name) }
 	l.bot()
 	l.audit()
 	l.chats()
@@ -174,3 +175,30 @@ func (l *loader) raw(n *node, values map[string]any, ours string) bot.Raw {
 	}
 	return &table{file: l.file, dir: l.dir, at: n, values: theirs}
 }
+
+// Socket gives where the bot of a configuration listens, also of one with
+// faults: a bot that serves goes on by what it read before, and people must
+// reach it while the file is being mended. It is "" where that cannot be told.
+func Socket(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	raw, err := contents(path)
+	if err != nil {
+		return ""
+	}
+	values, _, err := read(&source{name: filepath.Base(abs)}, raw)
+	if err != nil {
+		return ""
+	}
+	l := loader{dir: filepath.Dir(abs)}
+	table, _ := values["bot"].(map[string]any)
+	if socket, _ := table["socket"].(string); socket != "" {
+		return l.path(socket)
+	}
+	return l.path(defaultSocket)
+}
+
+// defaultSocket is where the bot listens unless it is said.
+const defaultSocket = "quarterdeck.sock"

@@ -157,7 +157,8 @@ type serveCmd struct {
 	LogJSON  bool       `help:"Log as JSON." name:"log-json"`
 }
 
-// Run serves until SIGINT or SIGTERM.
+// Run serves until SIGINT or SIGTERM, and reads the configuration again at every
+// SIGHUP.
 func (s serveCmd) Run(ctx context.Context) error {
 	log := logger(os.Stderr, s.LogLevel, s.LogJSON)
 	a, err := s.app(app.Options{Logger: log})
@@ -168,6 +169,9 @@ func (s serveCmd) Run(ctx context.Context) error {
 		log.Warn(w)
 	}
 	ended := make(chan error, 1)
+	asked := make(chan os.Signal, 1) // one that comes while a reload is under way makes one more
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
 	go func() { ended <- a.Run(ctx) }()
 	select {
 	case <-a.Ready():
@@ -177,9 +181,31 @@ func (s serveCmd) Run(ctx context.Context) error {
 	case err = <-ended:
 		return err
 	}
-	err = <-ended
-	log.Info("stopped")
-	return err
+	for {
+		select {
+		case <-asked:
+			reload(ctx, a, log)
+		case err = <-ended:
+			log.Info("stopped")
+			return err
+		}
+	}
+}
+
+// reload reads the configuration again and logs what came of it, a line for
+// each fault.
+func reload(ctx context.Context, a *app.App, log *slog.Logger) {
+	changes, warnings, err := a.Reload(ctx)
+	if err != nil {
+		for line := range strings.Lines(message(err)) {
+			log.Error("reload refused, the old configuration stays", "fault", strings.TrimSpace(line))
+		}
+		return
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	log.Info("reloaded", "config", a.Config.Path, "changes", changes)
 }
 
 func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {

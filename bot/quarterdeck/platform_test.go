@@ -73,7 +73,7 @@ func stagePlatform(verb string) (code int) {
 	}
 	defer os.Remove(at("deploying"))
 	say(0, "rolling", "replacing 1 of 2")
-	for end := time.Now().Add(time.Minute); verb == "deploy" && there("slow") && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); verb != "rollback" && there("slow") && time.Now().Before(end); {
 		select {
 		case <-term:
 			return say(1, "aborted", "stopped; %s is still live", live)
