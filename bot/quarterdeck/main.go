@@ -216,11 +216,27 @@ func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-type checkCmd struct{ configured }
+type checkCmd struct {
+	configured
+	Against        string `help:"Say what changes against this earlier configuration: who may do more, who less, and what it takes." placeholder:"OLD.toml" type:"path"`
+	FailOnWidening bool   `help:"With --against, end with 3 when anybody may do more or anything takes less."`
+}
+
+// exitWider is how a check ends that was to fail on widening and found some.
+const exitWider = 3
+
+// maxReviewed bounds how many changes are printed.
+const maxReviewed = 200
 
 // Run checks the configuration as serve would. What it names and is not on this
 // machine is a warning: the check also runs where the programs are not.
+//
+// With --against it reviews what changes, a sentence a line, "+ " before what
+// widens.
 func (c checkCmd) Run() error {
+	if c.FailOnWidening && c.Against == "" {
+		return bot.Errorf(bot.Invalid, "--fail-on-widening needs --against OLD.toml")
+	}
 	a, err := c.app(app.Options{})
 	if err != nil {
 		return err
@@ -235,6 +251,38 @@ func (c checkCmd) Run() error {
 	}
 	fmt.Printf("%s is in order: %s, %s%s\n", c.Config, count(len(a.Config.People), "person", "people"),
 		count(len(a.Catalog.Targets()), "target", "targets"), found)
+	if c.Against == "" {
+		return nil
+	}
+	old, err := configured{Config: c.Against}.app(app.Options{})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s cannot be compared with:\n", c.Against)
+		return err
+	}
+	return printReview(a.Review(old), c.FailOnWidening)
+}
+
+func printReview(changes []app.Change, failOnWidening bool) error {
+	wider := 0
+	for i, change := range changes {
+		sign := " "
+		if change.Wider {
+			wider++
+			sign = "+"
+		}
+		if i < maxReviewed {
+			fmt.Println(sign, change.Text)
+		}
+	}
+	switch n := len(changes); {
+	case n == 0:
+		fmt.Println("nobody may do more or less than before")
+	case n > maxReviewed:
+		fmt.Printf("... and %d changes more\n", n-maxReviewed)
+	}
+	if failOnWidening && wider > 0 {
+		return exitCode(exitWider)
+	}
 	return nil
 }
 
