@@ -99,7 +99,7 @@ func (r *review) say() []Change {
 	for _, g := range kept {
 		what := strings.Join(g.permissions, ", ")
 		if len(g.targets) > 0 {
-			if g.before == "" {
+			if g.before == "" || strings.HasSuffix(g.before, "approve") {
 				what += " of"
 			}
 			what += " " + firstOf(g.targets, saidTargets)
