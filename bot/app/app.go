@@ -58,6 +58,7 @@ type Options struct {
 	Clock   bot.Clock
 	IDs     bot.IDs
 	Logger  *slog.Logger
+	Secrets *bot.Secrets // every secret that is read; one for the whole process
 }
 
 // App is one assembled bot. Make it with New, run it once with Run.
@@ -129,8 +130,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	if o.Secrets == nil {
+		o.Secrets = &bot.Secrets{}
+	}
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
-	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	redact := audit.New(audit.Config{Redact: c.Audit.Redact, Secrets: o.Secrets}).Redact
 	f := &faults{files: c.Files}
 	a.Catalog = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
@@ -157,7 +161,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		if !configured {
 			continue
 		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
 			Complete: a.complete, Describe: a.describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
@@ -213,7 +217,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
+	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact, Secrets: o.Secrets})
 
 	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger,
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
