@@ -65,6 +65,9 @@ func stagePlatform(verb string) (code int) {
 	switch {
 	case there("refuse"):
 		return say(2, "refused", "the release window is closed")
+	case there("careless"): // it tells everybody its secret
+		fmt.Fprintf(log, "signing in with %s\n", os.Getenv("TOKEN"))
+		return say(1, "failed", "could not sign in with %s", os.Getenv("TOKEN"))
 	case there("fail"):
 		return say(1, "failed", "the disk is full")
 	}
