@@ -40,7 +40,6 @@ type Change struct {
 // come first.
 func Review(old, new Side) []Change {
 	r := &review{old: old, new: new}
-	r.contexts()
 	r.classify()
 	r.ask()
 	changes := append(r.accounts(), r.say()...)
@@ -65,8 +64,8 @@ type context struct {
 // review is one comparison under way.
 type review struct {
 	old, new Side
-	when     []context
-	cut      bool // not every context is looked at
+	when     []context // of the permission that is being asked about
+	cut      bool      // not every context is looked at
 	people   []class[[2]Subject]
 	targets  []class[bot.Target]
 	asked    []compared
@@ -86,13 +85,30 @@ const maxContexts = 1024
 // elsewhere is a channel that no rule names.
 const elsewhere = bot.ChannelID("elsewhere:0")
 
-// contexts finds every channel and every hour at which a rule begins or ceases
-// to hold: between two of them nothing changes.
-func (r *review) contexts() {
+// contexts finds every channel and every hour at which a rule about a permission,
+// or about approving, begins or ceases to hold: between two of them nothing
+// changes.
+func (r *review) contexts(permission bot.Permission) (when []context) {
 	channels := map[bot.ChannelID]bool{elsewhere: true}
 	times := map[time.Time]bool{}
 	for _, p := range []*Policy{r.old.Policy, r.new.Policy} {
-		for _, x := range slices.Concat(p.grants, p.denies) {
+		about := func(patterns []string) bool {
+			return slices.ContainsFunc(patterns, func(s string) bool {
+				return coversPermission(s, string(permission)) || coversPermission(s, string(bot.MayApproveRun))
+			})
+		}
+		var rules []rule
+		for i, g := range p.rules.Grants {
+			if about(g.Permissions) {
+				rules = append(rules, p.grants[i])
+			}
+		}
+		for i, d := range p.rules.Denies {
+			if about(d.Permissions) {
+				rules = append(rules, p.denies[i])
+			}
+		}
+		for _, x := range rules {
 			for _, c := range x.channels {
 				if c.Local() == "*" {
 					c = bot.ChannelID(c.Network() + ":elsewhere")
@@ -113,13 +129,14 @@ func (r *review) contexts() {
 	all := slices.SortedFunc(maps.Keys(times), time.Time.Compare)
 	for _, c := range slices.Sorted(maps.Keys(channels)) {
 		for _, at := range all {
-			if len(r.when) == maxContexts {
+			if len(when) == maxContexts {
 				r.cut = true
-				return
+				return when
 			}
-			r.when = append(r.when, context{c, at})
+			when = append(when, context{c, at})
 		}
 	}
+	return when
 }
 
 // classify puts together people and targets that no rule tells apart.
@@ -249,6 +266,7 @@ type compared struct {
 // ask puts every question to both sides.
 func (r *review) ask() {
 	for _, info := range bot.Permissions() {
+		r.when = r.contexts(info.Name)
 		if info.Resource == bot.KindTarget {
 			for _, t := range r.targets {
 				r.judge(compared{permission: info.Name, targets: t.members, had: t.had, has: t.has}, t.was.Resource())
@@ -292,13 +310,29 @@ func (r *review) holds(p *Policy, who Subject, there bool, permission bot.Permis
 	if !there {
 		return allowed
 	}
+	asked := false
 	for i, c := range r.when {
-		d := p.Decide(request(who, permission, on, c))
-		if allowed[i] = d.Allowed; d.Allowed {
-			*needs = d.Needs
+		q := request(who, permission, on, c)
+		if allowed[i] = p.allows(q); allowed[i] && !asked {
+			asked = true
+			*needs = p.Decide(q).Needs // the same for whoever asks, wherever and whenever
 		}
 	}
 	return allowed
+}
+
+// allows is Decide without its words, which cost most of it.
+func (p *Policy) allows(r bot.Request) bool {
+	permission, known := p.numbers[r.Permission]
+	if p.match.refuses(r.Who) || !known {
+		return false
+	}
+	var q question
+	p.pose(&q, r, permission)
+	if _, ok := p.checkResources(r); !ok || p.match.wins(p.denied(&q)) {
+		return false
+	}
+	return !slices.ContainsFunc(p.match.every(r.Resources), func(resource bot.Resource) bool { return p.granted(&q, p.place(resource)) < 0 })
 }
 
 func request(who Subject, permission bot.Permission, on bot.Resource, c context) bot.Request {
