@@ -2,11 +2,25 @@ package config_test
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"quarterdeck/bot/config"
 )
+
+// placed gives a text with the line numbers that "good+N" stands for: N lines
+// after the good configuration.
+func placed(s string) string {
+	return regexp.MustCompile(`good\+[0-9]+`).ReplaceAllStringFunc(s, func(at string) string {
+		n, err := strconv.Atoi(strings.TrimPrefix(at, "good+"))
+		if err != nil {
+			panic(err)
+		}
+		return strconv.Itoa(strings.Count(good, "\n") + n)
+	})
+}
 
 const shared = `[template.web]
 deploy = { provider = "scripts", argv = ["./deploy", "{service}", "{env}", "{{{service}}}"], timeout = "15m", env = { APP = "{service}-{env}" } }
@@ -36,11 +50,11 @@ deploy = { timeout = "{env}", env = { MORE = "yes" } }
 		}
 	}
 	for _, s := range c.Services[1:] {
-		want := "config.toml:63" // of the template
+		want := "config.toml:good+2" // of the template
 		if s.Target.Service == "till" {
-			want = "config.toml:68"
+			want = "config.toml:good+7"
 		}
-		if got := s.Deploy.Raw.Where(); got != want {
+		if got := s.Deploy.Raw.Where(); got != placed(want) {
 			t.Errorf("deploy of %s is at %s, want %s", s.Target, got, want)
 		}
 	}
@@ -49,26 +63,26 @@ deploy = { timeout = "{env}", env = { MORE = "yes" } }
 func TestTemplateFaults(t *testing.T) {
 	user := "[service.cart.prod]\ntemplate = \"web\"\n"
 	for _, r := range []struct{ name, text, want string }{
-		{"unknown", "[template.web]\n[service.cart.prod]\ntemplate = \"wbe\"\n", `config.toml:64: cart/prod has the template "wbe", which has no [template.wbe]; did you mean "web"?` + "\n" +
-			`config.toml:63: cart/prod is bound to nothing; bind it with deploy`},
-		{"no text", "[template.web]\n[service.cart.prod]\ntemplate = 3\n", `config.toml:64: the template of cart/prod is its name, a text in quotes` + "\n" +
-			`config.toml:63: cart/prod is bound to nothing; bind it with deploy`},
-		{"no table", "[template]\nweb = 3\n", `config.toml:63: template.web takes a table; it is a whole number`},
-		{"name", "[template.\"a b\"]\n", `config.toml:62: the name of a template takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "a b"`},
+		{"unknown", "[template.web]\n[service.cart.prod]\ntemplate = \"wbe\"\n", `config.toml:good+3: cart/prod has the template "wbe", which has no [template.wbe]; did you mean "web"?` + "\n" +
+			`config.toml:good+2: cart/prod is bound to nothing; bind it with deploy`},
+		{"no text", "[template.web]\n[service.cart.prod]\ntemplate = 3\n", `config.toml:good+3: the template of cart/prod is its name, a text in quotes` + "\n" +
+			`config.toml:good+2: cart/prod is bound to nothing; bind it with deploy`},
+		{"no table", "[template]\nweb = 3\n", `config.toml:good+2: template.web takes a table; it is a whole number`},
+		{"name", "[template.\"a b\"]\n", `config.toml:good+1: the name of a template takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "a b"`},
 		{"placeholder", "[template.web]\ndeploy = { provider = \"scripts\", argv = [\"./deploy\", \"{srvice}\"] }\n",
-			`config.toml:63: template.web.deploy.argv holds the unknown placeholder {srvice}; it fills in {service} and {env}; write {{ for {`},
+			`config.toml:good+2: template.web.deploy.argv holds the unknown placeholder {srvice}; it fills in {service} and {env}; write {{ for {`},
 		{"brace", "[template.web]\ndeploy = { provider = \"scripts\", argv = [\"a}\"] }\n",
-			`config.toml:63: template.web.deploy.argv holds a single }; write }} for the character itself`},
-		{"key", "[template.web]\ndeploi = {}\n" + user, `config.toml:63: unknown key "deploi" in [service.cart.prod] (cart/prod takes it from its template); did you mean "deploy"?`},
+			`config.toml:good+2: template.web.deploy.argv holds a single }; write }} for the character itself`},
+		{"key", "[template.web]\ndeploi = {}\n" + user, `config.toml:good+2: unknown key "deploi" in [service.cart.prod] (cart/prod takes it from its template); did you mean "deploy"?`},
 		{"provider", "[template.web]\ndeploy = { provider = \"script\" }\n" + user,
-			`config.toml:63: deploy of cart/prod names the provider "script", which has no [provider.script] (cart/prod takes it from its template); did you mean "scripts"?`},
+			`config.toml:good+2: deploy of cart/prod names the provider "script", which has no [provider.script] (cart/prod takes it from its template); did you mean "scripts"?`},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			_, err := load(t, good+r.text)
 			if err == nil {
 				t.Fatal("is loaded")
 			}
-			got, want := strings.Split(err.Error(), "\n"), strings.Split(r.want, "\n")
+			got, want := strings.Split(err.Error(), "\n"), strings.Split(placed(r.want), "\n")
 			if len(got) != len(want) {
 				t.Fatalf("says\n%s\nwant\n%s", err, r.want)
 			}
@@ -88,8 +102,8 @@ func TestTemplateFaultIsToldOnce(t *testing.T) {
 		text += fmt.Sprintf("[service.s%02d.prod]\ntemplate = \"web\"\n", i)
 	}
 	_, err := load(t, text)
-	want := `config.toml:63: unknown key "deploi" in [service.s00.prod] (s00/prod and 39 more take it from their template); did you mean "deploy"?`
-	if err == nil || err.Error() != want {
+	want := `config.toml:good+2: unknown key "deploi" in [service.s00.prod] (s00/prod and 39 more take it from their template); did you mean "deploy"?`
+	if err == nil || err.Error() != placed(want) {
 		t.Errorf("says\n%v\nwant\n%s", err, want)
 	}
 }
@@ -105,7 +119,7 @@ func TestTemplateDecode(t *testing.T) {
 		Argv []string `toml:"argv"`
 	}
 	err = c.Services[1].Deploy.Raw.Decode(&dst)
-	if err == nil || !strings.HasPrefix(err.Error(), `config.toml:63: unknown key "timeout" in service.cart.prod.deploy (cart/prod takes it from its template)`) {
+	if err == nil || !strings.HasPrefix(err.Error(), placed(`config.toml:good+2: unknown key "timeout" in service.cart.prod.deploy (cart/prod takes it from its template)`)) {
 		t.Errorf("says %v", err)
 	}
 	if len(dst.Argv) != 4 || dst.Argv[1] != "cart" {
@@ -127,6 +141,6 @@ func TestDisabled(t *testing.T) {
 		}
 	}
 	for value, is := range map[string]string{`"true"`: "a text", "1": "a whole number", "[true]": "a list"} {
-		says(t, good+leaver+value+"\n", "config.toml:65: person.disabled takes true or false; it is "+is)
+		says(t, good+leaver+value+"\n", placed("config.toml:good+4: person.disabled takes true or false; it is ")+is)
 	}
 }
