@@ -26,7 +26,8 @@ type Known struct {
 // Config is a whole configuration. All paths are absolute.
 type Config struct {
 	Path         string
-	Partial      bool // from Survey: a rule may lack what it was to have
+	Files        []string // the files it was read from, as messages call them; the first is Path
+	Partial      bool     // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
 	Chats        map[string]bot.Raw // [chat.NAME]
@@ -50,7 +51,12 @@ type Config struct {
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
 	settings func() map[string]string
+	at       func(key ...string) string
 }
+
+// At gives the place of a key, "config.toml:12", or of the nearest table around
+// it that is written.
+func (c *Config) At(key ...string) string { return c.at(key...) }
 
 // Bot is the [bot] table.
 type Bot struct {
@@ -83,6 +89,7 @@ type Person struct {
 	RolesAt  string // where they stand: "config.toml:33"
 	Email    string
 	GitHub   string
+	Disabled bool // left: everything is refused to all of the person's accounts
 }
 
 // Role is one [[role]].

@@ -142,7 +142,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
@@ -151,7 +151,7 @@ func cast() map[string]command {
 	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
-	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
+	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {
 		cmds[who] = func(ts *testscript.TestScript, neg bool, args []string) { speak(ts, neg, 0, who, args) }
 	}
 	for word, code := range map[string]int{"fails": 1, "invalid": 2, "denied": 3, "waits": 4, "unknown": 5} {

@@ -347,6 +347,11 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	if err != nil {
 		return e.refuse(ctx, c, err)
 	}
+	leave, err := e.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var blocked error
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
@@ -392,6 +397,7 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	if err != nil {
 		return err
 	}
+	e.began(r.Number)
 	e.Reach("intent committed")
 	return nil
 }
