@@ -116,12 +116,13 @@ func (l *Ledger) Bad(ctx context.Context, t bot.Target) (map[string]Mark, error)
 const maxMarks = 10_000
 
 // Previous gives the newest artefact on record that was live before, is not
-// one of leaving, and is not marked bad; found is false when there is none.
-// entries are newest first.
+// one of leaving, is not marked bad, and is one release in every component:
+// what a deployment that ended half-way left is nothing to go back to. found is
+// false when there is none. entries are newest first.
 func Previous(entries []Entry, bad map[string]Mark, leaving ...string) (a provider.Artefact, found bool) {
 	for _, e := range entries {
 		for _, a := range []provider.Artefact{e.Artefact, e.Before} {
-			if _, marked := bad[a.ID]; a.ID != "" && !marked && !slices.Contains(leaving, a.ID) {
+			if _, marked := bad[a.ID]; a.ID != "" && !marked && !a.Mixed() && !slices.Contains(leaving, a.ID) {
 				return a, true
 			}
 		}

@@ -187,6 +187,11 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	case bot.Unknown:
 		card = settledCard(r, title("unknown, please look"), bot.OutcomeUnknown, bot.Bad)
 	}
+	if r.Acted {
+		for _, part := range r.Progress.Parts {
+			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
+		}
+	}
 	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
