@@ -225,6 +225,7 @@ type deployer struct {
 	*execProvider
 	target bot.Target
 	table  DeployTable
+	step   []string // the program of a step before or after, from a StepTable
 }
 
 // Ways gives the only way back: the older release as a new deployment.

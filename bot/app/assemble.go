@@ -165,17 +165,8 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 	bindings := map[bot.Target]provider.Bindings{}
 	for _, s := range c.Services {
 		var b provider.Bindings
-		if d := s.Deploy; d != nil {
-			if p, ok := opened[d.Provider]; ok {
-				if binder, can := p.(provider.DeployBinder); !can {
-					f.add(d.Raw.Where(), bot.Errorf(bot.Invalid, "provider %q cannot deploy", d.Provider))
-				} else if bound, err := binder.BindDeploy(s.Target, d.Raw); err != nil {
-					f.add(d.Raw.Where(), err)
-				} else {
-					b.Deploy = bound
-				}
-			}
-		}
+		bind := &binder{opened: opened, target: s.Target, faults: f}
+		b.Deploy = bind.release(s)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -189,8 +180,12 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+	if s.Rollback != nil {
+		fmt.Fprintf(sum, "rollback %q %s", s.Rollback.Provider, textOf(s.Rollback.Raw))
+	}
+	used := releaseProviders(s)
 	for _, p := range c.Providers {
-		if p.Name == s.Deploy.Provider {
+		if slices.Contains(used, p.Name) {
 			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
 		}
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	Providers    []Provider
 	Services     []Service
 	Freezes      []Freeze
+	Observe      Observe
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -61,6 +62,12 @@ type Audit struct {
 	Key         string // path of the key that signs checkpoints
 	Checkpoints string // path of the checkpoint file
 	Redact      []*regexp.Regexp
+}
+
+// Observe is the [observe] table: how what is live is watched.
+type Observe struct {
+	Every   time.Duration // between two looks at everything
+	Timeout time.Duration // for one target
 }
 
 // Person is one [[person]].
@@ -123,7 +130,18 @@ type Freeze struct {
 type Service struct {
 	Where  string
 	Target bot.Target
-	Deploy *Binding
+	// Deploy is the whole deploy table. Where it names components it has no
+	// provider of its own, and Components says what it holds.
+	Deploy     *Binding
+	Components *Components
+	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+}
+
+// Components is a deploy table over several components.
+type Components struct {
+	Order         []string // all of them, as a deployment goes through them
+	Of            map[string]*Binding
+	Before, After *Binding // steps; nil for none
 }
 
 // Binding is one key of a service's table: the provider, and the provider's

@@ -64,6 +64,10 @@ type file struct {
 		Every        string   `toml:"every"`
 		Reason       string   `toml:"reason"`
 	} `toml:"freeze"`
+	Observe struct {
+		Every   string `toml:"every"`
+		Timeout string `toml:"timeout"`
+	} `toml:"observe"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy", "rollback"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -82,6 +82,9 @@ deploy = { provider = "scripts", argv = ["./deploy"] }
 environments = ["prod"]
 every = "fri 16:00 - mon 08:00"
 reason = "nobody is here"
+[observe]
+every = "2m"
+timeout = "9s"
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -88,6 +88,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.people()
 	l.rules()
 	l.targets()
+	l.observe()
 	return l, nil
 }
 

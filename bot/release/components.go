@@ -268,13 +268,18 @@ func (c *Components) Can(a provider.Action) error {
 // Inspect implements provider.Inspected.
 func (c *Components) Inspect() []string {
 	var lines []string
-	for _, x := range c.list {
-		if d, ok := x.Deployer.(provider.Inspected); ok {
+	look := func(name string, p any) {
+		if d, ok := p.(provider.Inspected); ok {
 			for _, line := range d.Inspect() {
-				lines = append(lines, x.Name+": "+line)
+				lines = append(lines, name+": "+line)
 			}
 		}
 	}
+	look(before, c.before)
+	for _, x := range c.list {
+		look(x.Name, x.Deployer)
+	}
+	look(after, c.after)
 	return lines
 }
 
