@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
+	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -251,6 +253,10 @@ func (a *App) Run(ctx context.Context) error {
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
 
+	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
+		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
+		Sources: []observe.Source{release.NewWatch(a.Catalog)}} // one line for each kind of fact
+
 	// Whatever ends first ends everything; a part that fails says why.
 	parts := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	parts.Go(engine.Run)
@@ -258,6 +264,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(deliverer.Run)
 	parts.Go(mirror.Run)
 	parts.Go(checkpointer.Run)
+	parts.Go(watcher.Run)
 	for _, chat := range a.chats {
 		parts.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -17,7 +18,7 @@ const (
 )
 
 // New makes the command.
-func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
+func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Command {
 	return bot.Command{
 		Name:     "history",
 		Summary:  "what changed, by whom, with what outcome",
@@ -44,13 +45,21 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if err != nil {
 				return bot.Reply{}, err
 			}
-			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
+			changes, err := seen(ctx, log, f, allowed)
+			if err != nil {
+				return bot.Reply{}, err
+			}
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
-				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() || len(table.Rows) == shown {
+				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() {
 					continue
 				}
-				table.Rows = append(table.Rows, []string{r.Started.Format("01-02 15:04"), fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)})
+				changes = append(changes, change{r.Started, []string{fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)}})
+			}
+			slices.SortStableFunc(changes, func(a, b change) int { return b.at.Compare(a.at) })
+			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
+			for _, x := range changes[:min(shown, len(changes))] {
+				table.Rows = append(table.Rows, append([]string{x.at.Format("01-02 15:04")}, x.cells...))
 			}
 			if len(table.Rows) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "nothing has changed yet in " + where(allowed)}}, nil
@@ -58,6 +67,36 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			return bot.Reply{Card: bot.Card{Title: "changes, newest first", Table: table}}, nil
 		},
 	}
+}
+
+// change is one row, by when it was.
+type change struct {
+	at    time.Time
+	cells []string
+}
+
+// seen gives what changed without the bot.
+func seen(ctx context.Context, log bot.Log, f bot.RunFilter, allowed map[bot.Target]bool) ([]change, error) {
+	filter := bot.RecordFilter{Kind: bot.ObservedKind, Limit: looked}
+	if f.Target != (bot.Target{}) {
+		filter.Target = f.Target.String()
+	}
+	records, err := log.Records(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for _, r := range records {
+		if t, ok := bot.ParseTarget(r.Target); r.Target != "" && (!ok || !allowed[t]) {
+			continue
+		}
+		what := r.Text["result"]
+		if what == "" {
+			what = "a change of " + r.Detail["subject"]
+		}
+		changes = append(changes, change{r.At, []string{"-", what, "somebody else", "observed"}})
+	}
+	return changes, nil
 }
 
 // where names the targets that were looked at.
