@@ -84,6 +84,9 @@ func setStage(env *testscript.Env) error {
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
 	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
+	if text, err = withPieces(text, self, env.WorkDir); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -123,6 +126,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
+		"await-seen": awaitSeen, "counted": counted,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
@@ -437,6 +441,30 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// await-seen TARGET VERSION waits until the bot has seen what is live there.
+func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
+		var body string
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = ?`, "release/"+args[0]).Scan(&body)
+		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
+	})
+}
+
+// counted COUNT KIND counts the records of a kind.
+func counted(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	var n string
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = ?`, args[1]).Scan(&n))
+	if n != args[0] {
+		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
+	}
 }
 
 // in-order FILE TEXT... looks for every text after the one before it.

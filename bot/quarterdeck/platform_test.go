@@ -20,9 +20,10 @@ const platformArg = "__platform"
 // and ENV/deploying while it works. It appends everything it is asked to change
 // to effects.log, before it does it. Files named slow, fail, refuse, silent in
 // ENV make it hold up what is deployed, fail, refuse, or not answer; v4 never
-// becomes healthy.
-func stagePlatform(verb string) (code int) {
-	env := os.Getenv("OP_ENV")
+// becomes healthy. A component is in a folder of its own, ENV/COMPONENT, and so
+// is what a step before or after does, which has nothing live.
+func stagePlatform(verb string, component ...string) (code int) {
+	env := filepath.Join(append([]string{os.Getenv("OP_ENV")}, component...)...)
 	at := func(name string) string { return filepath.Join(env, name) }
 	there := func(name string) bool { _, err := os.Stat(at(name)); return err == nil }
 	say := func(code int, phase, format string, args ...any) int {
@@ -30,7 +31,7 @@ func stagePlatform(verb string) (code int) {
 		return code
 	}
 	live, err := os.ReadFile(at("live"))
-	if err != nil {
+	if err != nil && verb != "step" {
 		return say(1, "failed", "nothing is live")
 	}
 	switch verb {
@@ -73,12 +74,15 @@ func stagePlatform(verb string) (code int) {
 	}
 	defer os.Remove(at("deploying"))
 	say(0, "rolling", "replacing 1 of 2")
-	for end := time.Now().Add(time.Minute); verb == "deploy" && there("slow") && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); (verb == "deploy" || verb == "step") && there("slow") && time.Now().Before(end); {
 		select {
 		case <-term:
 			return say(1, "aborted", "stopped; %s is still live", live)
 		case <-time.After(5 * time.Millisecond):
 		}
+	}
+	if verb == "step" {
+		return say(0, "done", "the step was done")
 	}
 	if version == "v4" {
 		return say(1, "rolled-back", "v4 never became healthy: /healthz answered 503; %s is back", live)
@@ -162,4 +166,50 @@ retry_after = "50ms"
 deploy = DEPLOY
 [service.shop.prod]
 deploy = DEPLOY
+
+[[grant]]
+roles = ["developer"]
+permissions = ["deploy", "rollback", "restart", "status", "history", "run.read"]
+targets = ["pay/staging"]
+[[grant]]
+roles = ["sre"]
+permissions = ["release.override"]
+targets = ["pay/staging"]
+[service.pay.staging.deploy]
+order = ["web", "worker", "cron"]
+before = STEP before
+after = STEP after
+[service.pay.staging.deploy.components]
+web = PIECE web
+worker = PIECE worker
+cron = PIECE cron
 `
+
+// stagePieces are the components of pay/staging.
+func stagePieces() []string { return []string{"web", "worker", "cron"} }
+
+// withPieces fills in what deploys the components of pay/staging, and makes
+// their folders with v1 live.
+func withPieces(text, self, dir string) (string, error) {
+	argv := func(verb, component string) string {
+		return fmt.Sprintf("[%q, %q, %q, %q]", self, platformArg, verb, component)
+	}
+	for _, step := range []string{"before", "after"} {
+		text = strings.Replace(text, "STEP "+step, fmt.Sprintf(`{ provider = "platform", argv = %s }`, argv("step", step)), 1)
+		if err := os.MkdirAll(filepath.Join(dir, "platform", "staging", step), 0o700); err != nil {
+			return "", err
+		}
+	}
+	for _, c := range stagePieces() {
+		text = strings.Replace(text, "PIECE "+c, fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
+			argv("deploy", c), argv("rollback", c), argv("restart", c), argv("current", c), argv("releases", c)), 1)
+		live := filepath.Join(dir, "platform", "staging", c, "live")
+		if err := os.MkdirAll(filepath.Dir(live), 0o700); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(live, []byte("v1"), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return text, nil
+}

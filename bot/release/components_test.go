@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,11 +145,13 @@ func TestComponentsInOrder(t *testing.T) {
 }
 
 // ticking is a clock that never shows the same time twice.
-type ticking struct{ n time.Duration }
+type ticking struct{ n atomic.Int64 }
 
-func (c *ticking) Now() time.Time { c.n += time.Second; return noon().Add(c.n) }
+func (c *ticking) Now() time.Time {
+	return noon().Add(time.Duration(c.n.Add(1)) * time.Second)
+}
 
-// failing makes one step never begin: its version is unknown to it.
+// refusing is a step that refuses every call.
 type refusing struct {
 	provider.Deployer
 	kind bot.Kind

@@ -60,7 +60,7 @@ func (w *Watch) Look(ctx context.Context, s observe.Subject) (observe.Seen, erro
 	seen := observe.Seen{Value: a.ID, Text: a.Version, Body: body, Moving: live.Deploying != ""}
 	if len(live.Mixed) > 0 && a.ID != "" {
 		seen.Passing = true
-		seen.Text = "a mixture of " + strings.Join(live.Mixed, ", ")
+		seen.Text = strings.Join(live.Mixed, ", ")
 		if len(a.Parts) == 0 {
 			seen.Value += " among " + strings.Join(live.Mixed, ", ")
 		}

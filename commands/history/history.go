@@ -90,11 +90,7 @@ func seen(ctx context.Context, log bot.Log, f bot.RunFilter, allowed map[bot.Tar
 		if t, ok := bot.ParseTarget(r.Target); r.Target != "" && (!ok || !allowed[t]) {
 			continue
 		}
-		what := r.Text["result"]
-		if what == "" {
-			what = "a change of " + r.Detail["subject"]
-		}
-		changes = append(changes, change{r.At, []string{"-", what, "somebody else", "observed"}})
+		changes = append(changes, change{r.At, []string{"-", r.Detail["summary"], "outside", "observed"}})
 	}
 	return changes, nil
 }
