@@ -275,7 +275,7 @@ func (w *Watcher) note(tx store.Tx, source Source, id string, known before, c Ch
 		rec := bot.Record{Kind: bot.ObservedKind, At: c.At, Target: targetName(c.Subject),
 			Detail: map[string]string{"fact": source.Fact(), "subject": c.Subject.Name, "from": c.Was.Value, "to": c.Now.Value,
 				"summary": fmt.Sprintf("%s: %s -> %s", c.Subject.Name, c.Was.Text, c.Now.Text)},
-			Text:   map[string]string{"result": source.Says(c)}}
+			Text: map[string]string{"result": source.Says(c)}}
 		if c.Subject.Target != (bot.Target{}) {
 			rec.Resources = []bot.Resource{c.Subject.Target.Resource()}
 		}

@@ -84,9 +84,6 @@ func setStage(env *testscript.Env) error {
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
 	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
-	if text, err = withPieces(text, self, env.WorkDir); err != nil {
-		return err
-	}
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -126,7 +123,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
-		"await-seen": awaitSeen, "counted": counted,
+		"with-components": withComponents, "await-seen": awaitSeen, "counted": counted,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
@@ -441,6 +438,15 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// with-components adds pay/staging, which consists of three components.
+func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text, err := withPieces(self, ts.MkAbs("."))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
 }
 
 // await-seen TARGET VERSION waits until the bot has seen what is live there.
