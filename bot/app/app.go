@@ -60,6 +60,8 @@ type Options struct {
 	Clock   bot.Clock
 	IDs     bot.IDs
 	Logger  *slog.Logger
+	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
+	Schedules bot.Schedules
 }
 
 // App is one assembled bot. Make it with New, run it once with Run.
@@ -139,7 +141,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	}
 	people, roles := peopleOf(c)
 	var err error
-	if a.Directory, err = directory.New(people, roles, nil, o.Logger); err != nil {
+	sources := map[string]directory.Groups{}
+	if o.Schedules != nil {
+		sources["schedule"] = directory.OnCall(o.Schedules)
+	}
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
 		f.add(f.file, err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
 		f.add(f.file, err)

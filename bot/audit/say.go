@@ -62,6 +62,10 @@ func sayRun(r bot.Record) string {
 	case bot.Step:
 		return sayStep(r)
 	case bot.OverriddenKind:
+		if r.Detail["break_glass"] != "" {
+			return fmt.Sprintf("BREAK-GLASS by %s: %s, without %s (reason: %s); another person must review it: review %d",
+				Actor(r), summary(r), flat(r.Detail["passed"]), value(r, "override"), r.Run)
+		}
 		s := Actor(r) + " overrode: " + orElse(flat(r.Detail["passed"]), summary(r))
 		if why := value(r, "override"); why != "" {
 			s += fmt.Sprintf(" (reason: %s)", why)

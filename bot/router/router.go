@@ -353,7 +353,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 
 func (r *Router) call(m bot.Message, who bot.Identity, p grammar.Parsed) bot.Call {
 	return bot.Call{Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass}
 }
 
 func (r *Router) decide(c bot.Call, cmd bot.Command) (bot.Ask, []bot.Resource, bot.Decision, error) {

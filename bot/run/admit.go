@@ -362,6 +362,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 		if err := e.recordPassed(tx, r, c.passed); err != nil {
 			return err
 		}
+		if err := e.recordBroken(tx, r); err != nil {
+			return err
+		}
 		if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: detail}); err != nil {
 			return err
 		}

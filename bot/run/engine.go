@@ -448,7 +448,11 @@ func (e *Engine) load(ctx context.Context, number int64) (c *current, err error)
 // Runs implements bot.Runs.
 func (e *Engine) Runs(ctx context.Context, f bot.RunFilter) (runs []bot.Run, err error) {
 	err = e.Store.View(ctx, func(r store.Reader) error {
-		rows, err := r.Runs(f)
+		find := r.Runs
+		if f.ToReview {
+			find = func(f bot.RunFilter) ([]store.RunRow, error) { return toReview(r, f.Limit) }
+		}
+		rows, err := find(f)
 		if err != nil {
 			return err
 		}

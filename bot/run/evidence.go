@@ -30,7 +30,7 @@ func (e *Engine) evidence(tx store.Tx, c *current) error {
 	if err != nil {
 		return err
 	}
-	asked, planned, confirmed := false, c.planned, false
+	asked, planned, confirmed, broke := false, c.planned, false, false
 	type yes struct {
 		account        bot.AccountID
 		person, digest string
@@ -47,6 +47,7 @@ func (e *Engine) evidence(tx store.Tx, c *current) error {
 			return forged("it started already, as record %d says", rec.Seq)
 		case bot.Requested:
 			asked = asked || mine && rec.Verb == r.Call.Command
+			broke = broke || mine && rec.Detail[detailBroke] != ""
 			planned = planned || rec.Spec == r.Digest
 		case bot.Step:
 			planned = planned || rec.Spec == r.Digest
@@ -61,6 +62,8 @@ func (e *Engine) evidence(tx store.Tx, c *current) error {
 		return forged("no record says that %s asked for it", r.Call.Who.Name())
 	case !planned:
 		return forged("no record says that this was planned")
+	case r.Call.BreakGlass != "" && !broke:
+		return forged("no record says that %s asked to break glass", r.Call.Who.Name())
 	case !r.Confirmed.IsZero() && !confirmed:
 		return forged("no record says that it was confirmed")
 	}

@@ -37,6 +37,7 @@ import (
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
 	"quarterdeck/commands/restart"
+	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
 )
 
@@ -91,7 +92,7 @@ func rules() auth.Rules {
 		Roles: []string{"developer", "sre", "visitor"}, Persons: []string{dev, devTwo, sreOne, sreTwo, outsider},
 		Grants: []auth.Grant{
 			{Where: "test:1", Roles: []string{"developer", "sre"}, Permissions: []string{"deploy", "rollback", "restart"}, Targets: []string{"*/*"}},
-			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override"}, Targets: []string{"*/*"}},
+			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override", "break-glass"}, Targets: []string{"*/*"}},
 			{Where: "test:3", Roles: []string{"visitor"}, Permissions: []string{"status", "run.read"}, Targets: []string{"*/*"}},
 		},
 		Requires: []auth.Require{
@@ -337,7 +338,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	}
 	h.Engine = run.New(c)
 	all := []bot.Command{deploy.New(catalog, h.ledger), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
-		confirm.New(h), approve.New(h), deny.New(h), cancel.New(h), r.drill.command()}
+		confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd
 	}
@@ -442,7 +443,7 @@ func (h *host) road(m bot.Message, bound string) error {
 		return err
 	}
 	c := bot.Call{ID: h.rig.ids.New(), Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: h.rig.clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, Bound: bound}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound}
 	ask, err := p.Command.Resolve(c)
 	if err != nil {
 		return err
