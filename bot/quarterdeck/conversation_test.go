@@ -123,7 +123,7 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
-		"with-components": withComponents, "await-seen": awaitSeen, "counted": counted,
+		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
@@ -446,6 +446,15 @@ func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	text, err := withPieces(self, ts.MkAbs("."))
 	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// with-rescue has shop/prod, which is last in the configuration, taken back by
+// another provider than the one that deploys.
+func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
 	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
 }
 
