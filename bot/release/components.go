@@ -43,6 +43,9 @@ var (
 	_ bot.Timed          = (*Components)(nil)
 )
 
+// composedID begins the ID of an artefact of several parts.
+const composedID = "sha256:"
+
 // readers bounds how many components of one target are asked at a time.
 const readers = 8
 
@@ -111,6 +114,17 @@ func (c *Components) Resolve(ctx context.Context, version string) (provider.Arte
 			return provider.Artefact{}, bot.Errorf(bot.NotFound, "there is no release that %s all have", c.names(c.list))
 		}
 		return releases[0].Artefact, nil
+	}
+	if strings.HasPrefix(version, composedID) { // of the whole, or of a component
+		releases, err := c.Releases(ctx, Depth)
+		if err != nil {
+			return provider.Artefact{}, err
+		}
+		for _, r := range releases {
+			if r.ID == version {
+				return r.Artefact, nil
+			}
+		}
 	}
 	list, err := each(ctx, c.list, func(ctx context.Context, d provider.Deployer) (provider.Artefact, error) {
 		return d.Resolve(ctx, version)

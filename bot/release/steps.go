@@ -47,6 +47,7 @@ type composedState struct {
 	Steps   []stepState     `json:"steps"`
 	At      int             `json:"at"`
 	Stop    bool            `json:"stop,omitempty"` // what was not begun is not begun any more
+	Over    bool            `json:"over,omitempty"` // it ended, and a later look changes nothing
 }
 
 // Begin prepares every step, without I/O. Each has a key of its own that
@@ -85,7 +86,7 @@ func (c *Components) Begin(d provider.Deployment, t bot.Task) (bot.Handle, error
 		from, _ := d.From.Part(x.Name)
 		to, _ := d.To.Part(x.Name)
 		err := add(x.Name, x.Deployer, provider.Deployment{Action: d.Action, Target: d.Target, From: from, To: to},
-			d.Action == provider.Deploy && unchanged(from, to))
+			d.Action == provider.Deploy && d.From.ID != d.To.ID && unchanged(from, to))
 		if err != nil {
 			return bot.Handle{}, err
 		}
@@ -151,13 +152,11 @@ func (c *Components) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot
 	if err != nil {
 		return h, bot.Progress{}, err
 	}
-	if s.At == len(s.Steps) { // nothing was to be done at all
+	if s.Over || s.At == len(s.Steps) || s.Stop && !s.Steps[s.At].Called {
+		s.Over = true
 		return s.answer(h, s.outcome())
 	}
 	step := &s.Steps[s.At]
-	if s.Stop && !step.Called {
-		return s.answer(h, s.outcome())
-	}
 	p, err := c.call(ctx, h, step)
 	if err != nil {
 		return h, bot.Progress{}, err
@@ -177,6 +176,7 @@ func (c *Components) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot
 	if goesOn && !s.Stop && s.At < len(s.Steps) {
 		return s.answer(h, bot.Progress{State: bot.OpWorking, Text: s.Steps[s.At].Name + ": next", Lines: p.Lines, Link: p.Link, Next: time.Millisecond, Parts: s.parts()})
 	}
+	s.Over = true
 	end := s.outcome()
 	end.Lines, end.Link = p.Lines, p.Link
 	return s.answer(h, end)
@@ -223,7 +223,7 @@ func (c *Components) Cancel(ctx context.Context, h bot.Handle) (bot.Handle, erro
 	}
 	interrupted := h.Interrupted
 	s.Stop = true
-	if s.At < len(s.Steps) && (s.Steps[s.At].Called || interrupted) {
+	if !s.Over && s.At < len(s.Steps) && (s.Steps[s.At].Called || interrupted) {
 		step := &s.Steps[s.At]
 		op, err := c.operation(step.Name)
 		if err != nil {
