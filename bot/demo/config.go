@@ -65,6 +65,9 @@ approvals = { count = 1, from = ["sre"] }
 [environment.staging]
 [environment.prod]
 
+[observe]
+every = "2s"
+
 [provider.platform]
 type = "exec"
 dir = "platform"
