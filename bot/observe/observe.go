@@ -226,7 +226,13 @@ func (w *Watcher) look(ctx context.Context, source Source, s Subject) error {
 		return nil
 	}
 	loud := false
-	switch base := known.base; {
+	base := known.base
+	if moved && last.Number != 0 && last.Number != base.Run {
+		if left, certain := source.Left(last); certain {
+			base.Seen = left
+		}
+	}
+	switch {
 	case known.rev == 0 || base.Basis != s.Basis: // nothing to compare with
 	case base.Value == now.Value && !moved:
 		return nil
@@ -245,7 +251,7 @@ func (w *Watcher) look(ctx context.Context, source Source, s Subject) error {
 		case again.moves != known.moves || again.rev != known.rev:
 			return errMoved
 		}
-		return w.note(tx, source, id, again, Change{Subject: s, Was: known.base.Seen, Now: now, After: last.Number, At: w.Clock.Now()}, loud)
+		return w.note(tx, source, id, again, Change{Subject: s, Was: base.Seen, Now: now, After: last.Number, At: w.Clock.Now()}, loud)
 	})
 	switch {
 	case errors.Is(err, errMoved), bot.KindOf(err) == bot.Conflict: // the next look sees what came of it

@@ -65,6 +65,10 @@ func (c *count) Settle(observe.Subject) time.Duration { return c.settle }
 // Explains takes the summary of a run for the number that it set.
 func (c *count) Explains(r bot.Run, now observe.Seen) bool { return r.Plan.Summary == now.Value }
 
+func (c *count) Left(r bot.Run) (observe.Seen, bool) {
+	return observe.Seen{Value: r.Plan.Summary, Text: r.Plan.Summary + " instances"}, r.State == bot.Succeeded
+}
+
 func (c *count) Says(x observe.Change) string { return x.Was.Text + " became " + x.Now.Text }
 
 func (c *count) Keep(x observe.Change) ([]bot.Document, error) {
@@ -232,6 +236,13 @@ func TestOwnDoing(t *testing.T) {
 	w.count.set("6")
 	w.watcher().Round(t.Context())
 	w.want("4 instances became 3 instances; 3 instances became 4 instances; 4 instances became 6 instances")
+	// What is told to have been replaced is what the newest run left.
+	w.run(4, bot.Succeeded, "2")
+	w.clock.Set(w.clock.Now().Add(time.Minute))
+	w.watcher().Round(t.Context())
+	if got := w.observed(); !strings.HasSuffix(got, "2 instances became 6 instances") {
+		t.Errorf("observed are %q", got)
+	}
 	// One that waits for a person has done nothing.
 	w.run(3, bot.Waiting, "9")
 	w.count.set("9")

@@ -56,6 +56,9 @@ type Source interface {
 	// Explains reports whether what is seen now may be what r left: the newest
 	// run on the subject's slot that acted, now over, whatever its outcome.
 	Explains(r bot.Run, now Seen) bool
+	// Left gives what r left, where that is certain: the value that a later one
+	// is told to have replaced.
+	Left(r bot.Run) (Seen, bool)
 	// Says tells of a change in one sentence.
 	Says(c Change) string
 	// Keep gives the documents that note a change, for its commit.

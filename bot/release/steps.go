@@ -171,10 +171,11 @@ func (c *Components) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot
 	}
 	// A failure ends a deployment there; a way back goes on, since every
 	// component that is back is one less that is broken.
+	ended := s.At
 	goesOn := p.State == bot.OpSucceeded || s.Action == provider.Rollback
 	s.next(s.At + 1)
 	if goesOn && !s.Stop && s.At < len(s.Steps) {
-		return s.answer(h, bot.Progress{State: bot.OpWorking, Text: s.Steps[s.At].Name + ": next", Lines: p.Lines, Link: p.Link, Next: time.Millisecond, Parts: s.parts()})
+		return s.answer(h, bot.Progress{State: bot.OpWorking, Text: fmt.Sprintf("%s %s; %s is next", s.Steps[ended].Name, s.says(ended), s.Steps[s.At].Name), Lines: p.Lines, Link: p.Link, Next: time.Millisecond, Parts: s.parts()})
 	}
 	s.Over = true
 	end := s.outcome()

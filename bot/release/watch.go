@@ -91,6 +91,16 @@ func (w *Watch) Explains(r bot.Run, now observe.Seen) bool {
 	return a.ID == d.To.ID || a.ID == d.From.ID || a.Between(d.From, d.To)
 }
 
+// Left gives what a run that succeeded brought.
+func (w *Watch) Left(r bot.Run) (observe.Seen, bool) {
+	d, err := body(r.Plan.Spec)
+	if err != nil || r.State != bot.Succeeded {
+		return observe.Seen{}, false
+	}
+	raw, err := json.Marshal(d.To)
+	return observe.Seen{Value: d.To.ID, Text: d.To.Version, Body: raw}, err == nil
+}
+
 func artefactOf(s observe.Seen) provider.Artefact {
 	var a provider.Artefact
 	if json.Unmarshal(s.Body, &a) != nil {

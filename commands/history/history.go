@@ -15,6 +15,9 @@ import (
 const (
 	shown  = 12
 	looked = 200
+	// lookedBack bounds how far back in the log is searched for what changed
+	// without the bot: the log is long, and holds few of those.
+	lookedBack = 90 * 24 * time.Hour
 )
 
 // New makes the command.
@@ -45,10 +48,7 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Comm
 			if err != nil {
 				return bot.Reply{}, err
 			}
-			changes, err := seen(ctx, log, f, allowed)
-			if err != nil {
-				return bot.Reply{}, err
-			}
+			var changes []change
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
 				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() {
@@ -56,7 +56,18 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Comm
 				}
 				changes = append(changes, change{r.Started, []string{fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)}})
 			}
-			slices.SortStableFunc(changes, func(a, b change) int { return b.at.Compare(a.at) })
+			latest := func(a, b change) int { return b.at.Compare(a.at) }
+			slices.SortStableFunc(changes, latest)
+			since := call.At.Add(-lookedBack)
+			if len(changes) >= shown && changes[shown-1].at.After(since) {
+				since = changes[shown-1].at // what is older is not shown
+			}
+			others, err := seen(ctx, log, f, since, allowed)
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			changes = append(changes, others...)
+			slices.SortStableFunc(changes, latest)
 			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
 			for _, x := range changes[:min(shown, len(changes))] {
 				table.Rows = append(table.Rows, append([]string{x.at.Format("01-02 15:04")}, x.cells...))
@@ -75,9 +86,9 @@ type change struct {
 	cells []string
 }
 
-// seen gives what changed without the bot.
-func seen(ctx context.Context, log bot.Log, f bot.RunFilter, allowed map[bot.Target]bool) ([]change, error) {
-	filter := bot.RecordFilter{Kind: bot.ObservedKind, Limit: looked}
+// seen gives what changed without the bot since a time.
+func seen(ctx context.Context, log bot.Log, f bot.RunFilter, since time.Time, allowed map[bot.Target]bool) ([]change, error) {
+	filter := bot.RecordFilter{Kind: bot.ObservedKind, Since: since, Limit: looked}
 	if f.Target != (bot.Target{}) {
 		filter.Target = f.Target.String()
 	}
