@@ -64,6 +64,20 @@ type Options struct {
 	Schedules bot.Schedules
 }
 
+// complete gives o with its defaults.
+func (o Options) complete() Options {
+	if o.Clock == nil {
+		o.Clock = bot.SystemClock{}
+	}
+	if o.IDs == nil {
+		o.IDs = bot.RandomIDs{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return o
+}
+
 // App is one assembled bot. Make it with New, run it once with Run.
 type App struct {
 	Config    *config.Config
@@ -118,15 +132,7 @@ func Load(path string, t Tables) (*config.Config, error) {
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
 // line for each fault, "config.toml:41: ...", in the order of the file.
 func New(c *config.Config, t Tables, o Options) (*App, error) {
-	if o.Clock == nil {
-		o.Clock = bot.SystemClock{}
-	}
-	if o.IDs == nil {
-		o.IDs = bot.RandomIDs{}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
+	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
 	f := &faults{file: filepath.Base(c.Path)}
@@ -271,6 +277,9 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(mirror.Run)
 	parts.Go(checkpointer.Run)
 	parts.Go(watcher.Run)
+	if c.Audit.Retain > 0 {
+		parts.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
 	for _, chat := range a.chats {
 		parts.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
@@ -296,22 +305,29 @@ func (a *App) Run(ctx context.Context) error {
 
 // Verify checks the audit log of the configured database against the
 // configured checkpoint file and against further checkpoints, each a line as
-// posted or the path of a file of such lines.
-func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (audit.Report, error) {
-	s, err := OpenStore(ctx, c, t)
+// posted or the path of a file of such lines. With the folder of an archive, the
+// archived segments are checked as the beginning of the same chain.
+func Verify(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (audit.Report, error) {
+	s, o, err := checked(ctx, c, t, against, archive)
 	if err != nil {
 		return audit.Report{}, err
 	}
 	defer s.Close()
+	return audit.Verify(ctx, s, o)
+}
+
+// checked opens the configured database and says what to hold its log against.
+func checked(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (store.Store, audit.VerifyOptions, error) {
 	public, err := audit.ReadPublicKey(c.Audit.Key)
 	if err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
+	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints, Archive: archive}
 	if err := hold(&o, against); err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	return audit.Verify(ctx, s, o)
+	s, err := OpenStore(ctx, c, t)
+	return s, o, err
 }
 
 // VerifyExport checks what audit.Export wrote against checkpoints, as Verify
@@ -330,6 +346,20 @@ func VerifyExport(ctx context.Context, export io.Reader, key string, against []s
 		return audit.Report{}, err
 	}
 	return audit.VerifyExport(ctx, export, o)
+}
+
+// VerifyArchive checks the segments in dir by themselves, with the public key at
+// the path key, and against checkpoints as Verify does.
+func VerifyArchive(ctx context.Context, dir, key string, against []string) (audit.Report, error) {
+	public, err := audit.ReadPublicKey(key)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	o := audit.VerifyOptions{PublicKey: public}
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
+	}
+	return audit.VerifyArchive(ctx, dir, o)
 }
 
 // hold adds checkpoints, each a line as posted or the path of a file of such

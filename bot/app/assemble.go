@@ -283,7 +283,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
-		if _, err := log.Append(tx, rec); err != nil {
+		if err := recordRules(tx, log, rec, snapshot, settings); err != nil {
 			return err
 		}
 		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {

@@ -62,6 +62,8 @@ type Audit struct {
 	Key         string // path of the key that signs checkpoints
 	Checkpoints string // path of the checkpoint file
 	Redact      []*regexp.Regexp
+	Retain      time.Duration // how long records stay in the database; 0 for ever
+	Archive     string        // folder they are moved to then
 }
 
 // Observe is the [observe] table: how what is live is watched.

@@ -18,6 +18,8 @@ type file struct {
 		Key         string   `toml:"key"`
 		Checkpoints string   `toml:"checkpoints"`
 		Redact      []string `toml:"redact"`
+		Retain      string   `toml:"retain"`
+		Archive     string   `toml:"archive"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {

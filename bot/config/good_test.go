@@ -35,6 +35,8 @@ channels = ["file:audit.txt"]
 key = "file:data/audit.key"
 checkpoints = "data/marks.txt"
 redact = ["card=[0-9]+"]
+retain = "400d"
+archive = "data/archive"
 [chat.terminal]
 impersonate = false
 [chat.file]

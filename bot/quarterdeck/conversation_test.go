@@ -122,8 +122,8 @@ func cast() map[string]command {
 		"serve": serve, "stop": stop, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
-		"copy": copyConfig, "in-order": inOrder, "complete": complete,
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
+		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.

@@ -317,6 +317,9 @@ func (e *Engine) another(row store.RunRow) (*current, error) {
 	return c, nil
 }
 
+// SealName is what a run's stored row is marked under; see store.Seal.
+func SealName(number int64) string { return sealName(number) }
+
 func sealName(number int64) string { return fmt.Sprintf("run #%d", number) }
 
 // errStale says that a run was moved on by somebody else meanwhile.
