@@ -10,11 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
-
-	"github.com/sourcegraph/conc/pool"
 
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
@@ -23,6 +22,8 @@ import (
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
+	"quarterdeck/bot/logging"
+	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
@@ -59,7 +60,11 @@ type Options struct {
 	Version string
 	Clock   bot.Clock
 	IDs     bot.IDs
-	Logger  *slog.Logger
+	// Logger is written to with every secret hidden; default none.
+	Logger *slog.Logger
+	// Serve opens the configured listeners, sends the heartbeat and tells the
+	// init system. A bot that is started for one command does none of it.
+	Serve bool
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
 }
@@ -93,6 +98,12 @@ type App struct {
 
 	ready chan struct{}
 	once  sync.Once
+
+	hurry context.Context // ends when the bot is to stop at once; its cause says why
+	fail  context.CancelCauseFunc
+
+	mu        sync.Mutex
+	listening map[bot.Listener]net.Addr
 }
 
 // Known gives the names that a configuration may use with these tables.
@@ -135,6 +146,9 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	o.Logger = logging.New(o.Logger, redact)
+	a.options = o
+	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{file: filepath.Base(c.Path)}
 	a.Catalog = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
@@ -183,7 +197,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // one line each, "config.toml:41: ...", in the order of the file. None of it
 // keeps the bot from starting.
 func (a *App) Warnings() []string {
-	var lines []string
+	lines := a.exposed()
 	for _, s := range a.Config.Services {
 		deployer, err := a.Catalog.Deployer(s.Target)
 		if err != nil {
@@ -212,8 +226,14 @@ func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, er
 	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
 }
 
-// Run opens the store, records that it started, and serves until ctx ends.
-// What is under way then is in the store and is taken up at the next start.
+// Hurry has a bot that stops, or is about to, do so without waiting for the calls
+// under way. It may be called at any time.
+func (a *App) Hurry() { a.fail(nil) }
+
+// Run opens the store, records that it started, and serves until ctx ends. Then
+// it takes nothing more, gives the calls under way the configured time, delivers
+// what is due and returns. What is under way then is in the store, held by no
+// lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
 	s, err := OpenStore(ctx, c, a.tables)
@@ -223,7 +243,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer s.Close()
 	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
 
-	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger,
+	draining, flush := make(chan struct{}), make(chan struct{})
+	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
+	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger,
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	commands := map[string]bot.Command{}
 	workflows := map[string]bot.Workflow{}
@@ -242,12 +264,14 @@ func (a *App) Run(ctx context.Context) error {
 		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
-		Posted:    posted, Reach: reach,
+		Posted:    posted, Reach: reach, Draining: draining, Meter: meter,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	})
 	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
+	var verbs []string
 	for _, cmd := range all {
 		commands[cmd.Name] = cmd
+		verbs = append(verbs, cmd.Name)
 		for _, w := range cmd.Workflows {
 			workflows[w.Kind()] = w
 		}
@@ -257,33 +281,42 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
-		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
+		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Draining: draining, Meter: meter, Rate: c.Bot.Rate})
 	a.guide.Router = r
+	meter.Verbs(verbs)
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	if err != nil {
+		return err
+	}
+	defer w.close()
 	if err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
+	w.checkpoints(checkpointer)
 
 	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
 		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
 		Sources: []observe.Source{release.NewWatch(a.Catalog)}} // one line for each kind of fact
 
-	// Whatever ends first ends everything; a part that fails says why.
-	parts := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
-	parts.Go(engine.Run)
-	parts.Go(r.Run)
-	parts.Go(deliverer.Run)
-	parts.Go(mirror.Run)
-	parts.Go(checkpointer.Run)
-	parts.Go(watcher.Run)
+	// A part that fails ends everything at once and says why.
+	life := context.WithoutCancel(ctx)
+	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
+	parts.work.Go(engine.Run)
+	parts.work.Go(r.Run)
+	parts.work.Go(watcher.Run)
+	parts.tell.Go(mirror.Run)
+	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {
-		parts.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
 	}
+	parts.post.Go(deliverer.Run)
 	for _, chat := range a.chats {
-		parts.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
+		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
-	parts.Go(func(ctx context.Context) error {
+	w.run(parts.front)
+	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {
 			if l, ok := chat.(interface{ Listening() <-chan struct{} }); ok {
 				select {
@@ -293,14 +326,22 @@ func (a *App) Run(ctx context.Context) error {
 				}
 			}
 		}
+		w.ready()
 		a.once.Do(func() { close(a.ready) })
 		return nil
 	})
-	err = parts.Wait()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
+	select {
+	case <-ctx.Done():
+	case <-a.hurry.Done():
 	}
-	return err
+	o.Logger.Info("stopping", "within", c.StopWithin)
+	w.stopping()
+	close(draining)
+	parts.drain(a.hurry, c.StopWithin, o.Logger)
+	if err := context.Cause(a.hurry); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // Verify checks the audit log of the configured database against the

@@ -49,6 +49,7 @@ const (
 	threadLines = 15               // records in one post of a thread
 	maxSpans    = 40               // runs of sequences that one footer holds
 	passTimeout = 20 * time.Second // for one look at one channel
+	lastPass    = 5 * time.Second  // for the looks at the end
 )
 
 // Wake makes the Mirror look at the log now.
@@ -64,7 +65,8 @@ func (m *Mirror) init() {
 	m.once.Do(func() { m.wake = make(chan struct{}, 1) })
 }
 
-// Run mirrors until ctx ends. What cannot be written is logged and tried again.
+// Run mirrors until ctx ends, and then what there is once more. What cannot be
+// written is logged and tried again.
 func (m *Mirror) Run(ctx context.Context) error {
 	m.init()
 	ticker := time.NewTicker(mirrorLook)
@@ -75,6 +77,11 @@ func (m *Mirror) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPass)
+			defer cancel()
+			for _, channel := range m.Channels {
+				m.catchUp(end, channel)
+			}
 			return nil
 		case <-m.wake:
 		case <-ticker.C:

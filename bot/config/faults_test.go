@@ -28,9 +28,9 @@ type row struct {
 }
 
 var rows = []row{
-	{"observe.every", malformed, `= "often"`, `config.toml:65: observe.every takes a time from 1s to 1h, such as "1m"; it is "often"`},
-	{"observe.every", malformed, `= "100ms"`, `config.toml:65: observe.every takes a time from 1s to 1h, such as "1m"; it is "100ms"`},
-	{"observe.timeout", malformed, `= "5m"`, `config.toml:66: observe.timeout takes a time from 1s to 1m, such as "10s"; it is "5m"`},
+	{"observe.every", malformed, `= "often"`, `config.toml:77: observe.every takes a time from 1s to 1h, such as "1m"; it is "often"`},
+	{"observe.every", malformed, `= "100ms"`, `config.toml:77: observe.every takes a time from 1s to 1h, such as "1m"; it is "100ms"`},
+	{"observe.timeout", malformed, `= "5m"`, `config.toml:78: observe.timeout takes a time from 1s to 1m, such as "10s"; it is "5m"`},
 	{"bot.database", missing, ``, `config.toml:1: [bot] needs database = "sqlite:PATH"`},
 	{"bot.database", malformed, `= "here"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "here"`},
 	{"bot.database", malformed, `= "sqlite:"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "sqlite:"`},
@@ -49,6 +49,21 @@ var rows = []row{
 	{"bot.rate", malformed, `= 0`, `config.toml:8: bot.rate takes 1 to 100000 commands a minute; it is 0`},
 	{"bot.rate", malformed, `= -3`, `config.toml:8: bot.rate takes 1 to 100000 commands a minute; it is -3`},
 	{"bot.rate", malformed, `= 99999999999999999999`, `config.toml:8: this is not TOML: `},
+	{"stop.within", malformed, `= "0s"`, `config.toml:72: stop.within takes a time from 1s to 5m, such as "20s"; it is "0s"`},
+	{"listen.public", malformed, `= "8080"`, `config.toml:65: listen.public takes HOST:PORT, such as "127.0.0.1:8081"; it is "8080"`},
+	{"listen.public", malformed, `= ":8080"`, `config.toml:65: listen.public takes HOST:PORT, such as "127.0.0.1:8081"; it is ":8080"; to be reached from everywhere, write "0.0.0.0:8080"`},
+	{"listen.public", malformed, `= "127.0.0.1:http"`, `config.toml:65: listen.public takes HOST:PORT, such as "127.0.0.1:8081"; "http" is no port`},
+	{"listen.public", dangling, `= "bot.example.com:8080"`, `config.toml:65: listen.public takes HOST:PORT, such as "127.0.0.1:8081"; "bot.example.com" is no IP address`},
+	{"listen.internal", malformed, `= "127.0.0.1:8080"`, `config.toml:66: listen.internal and listen.public are the same address; give each a port of its own`},
+	{"listen.internal", dangling, `= "monitor:8081"`, `config.toml:66: listen.internal takes HOST:PORT, such as "127.0.0.1:8081"; "monitor" is no IP address`},
+	{"listen.flags", malformed, `= "127.0.0.1:70000"`, `config.toml:67: listen.flags takes HOST:PORT, such as "127.0.0.1:8081"; "70000" is no port`},
+	{"listen.flags", dangling, `= "flags:8082"`, `config.toml:67: listen.flags takes HOST:PORT, such as "127.0.0.1:8081"; "flags" is no IP address`},
+	{"log.format", malformed, `= "xml"`, `config.toml:69: log.format takes "text" or "json"; it is "xml"`},
+	{"log.level", malformed, `= "loud"`, `config.toml:70: log.level takes "debug", "info", "warn" or "error"; it is "loud"`},
+	{"heartbeat.url", missing, ``, `config.toml:73: [heartbeat] needs url = "env:NAME": the address that is told that the bot works`},
+	{"heartbeat.url", malformed, `= "http://example.com/hunter2"`, `config.toml:74: heartbeat.url takes "env:NAME", "file:PATH" or an address that begins with https://`},
+	{"heartbeat.url", malformed, `= "env:HEART BEAT"`, `config.toml:74: heartbeat.url takes "env:NAME", "file:PATH" or an address that begins with https://`},
+	{"heartbeat.every", malformed, `= "1s"`, `config.toml:75: heartbeat.every takes a time from 10s to 1h, such as "1m"; it is "1s"`},
 
 	{"freeze.environments", missing, ``, `config.toml:60: freeze 1 is about no environments; name them: environments = ["prod"]`},
 	{"freeze.environments", dangling, `= ["prd"]`, `config.toml:61: there is no environment "prd"; did you mean "prod"?`},
@@ -98,6 +113,14 @@ var none = map[string]map[string]string{
 	"bot.confirm_expires":  {missing: "2m", dangling: "no name"},
 	"bot.approval_expires": {missing: "30m", dangling: "no name"},
 	"bot.rate":             {missing: "60", dangling: "no name"},
+	"stop.within":          {missing: "20s", dangling: "no name"},
+	"listen.public":        {missing: "off"},
+	"listen.internal":      {missing: "off"},
+	"listen.flags":         {missing: "off"},
+	"log.format":           {missing: "text", dangling: "no name"},
+	"log.level":            {missing: "info", dangling: "no name"},
+	"heartbeat.url":        {dangling: "the environment, at the start"},
+	"heartbeat.every":      {missing: "1m", dangling: "no name"},
 	"audit.key":            {dangling: "a path, made on demand"},
 	"audit.checkpoints":    {missing: "beside the key", dangling: "a path, made on demand"},
 	"audit.retain":         {missing: "for ever", dangling: "no name"},
@@ -204,6 +227,10 @@ func TestTables(t *testing.T) {
 		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:10: audit takes a table of channels, key, checkpoints, redact, retain, archive; it is a list` + "\n" +
 			`config.toml:10: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there` + "\n" +
 			`config.toml:10: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
+		{"listen", "[listen]\npublic", "[listen]\npubic", `config.toml:65: unknown key "pubic" in [listen]; did you mean "public"?`},
+		{"log", "[log]\n", "[[log]]\n", `config.toml:68: log takes a table of format, level; it is a list`},
+		{"stop", "[stop]\n", "[stp]\n", `config.toml:71: unknown key "stp"; did you mean "stop"?`},
+		{"heartbeat", "[heartbeat]\n", "[[heartbeat]]\n", `config.toml:73: heartbeat takes a table of url, every; it is a list`},
 		{"chat", "[chat.file]\n", "[chat.slac]\n[chat.file]\n", `config.toml:19: there is no chat network "slac"; did you mean "slack"?`},
 		{"chat", "[chat.file]\n", "[chat.irc]\n[chat.file]\n", `config.toml:19: there is no chat network "irc"; there are file, slack, terminal`},
 		{"chat", "impersonate = false\n", "impersonate = true\n[chat.slack]\n", `config.toml:18: impersonate = true makes everybody at this machine anybody, so it is refused beside [chat.slack]; take one of them away`},
@@ -250,7 +277,8 @@ func TestTables(t *testing.T) {
 // TestEveryTableIsTried fails when a table is added that no test above knows.
 func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
-		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true, "observe": true}
+		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
+		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

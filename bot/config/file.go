@@ -66,6 +66,22 @@ type file struct {
 		Every        string   `toml:"every"`
 		Reason       string   `toml:"reason"`
 	} `toml:"freeze"`
+	Listen struct {
+		Public   string `toml:"public"`
+		Internal string `toml:"internal"`
+		Flags    string `toml:"flags"`
+	} `toml:"listen"`
+	Log struct {
+		Format string `toml:"format"`
+		Level  string `toml:"level"`
+	} `toml:"log"`
+	Stop struct {
+		Within string `toml:"within"`
+	} `toml:"stop"`
+	Heartbeat *struct {
+		URL   string `toml:"url"`
+		Every string `toml:"every"`
+	} `toml:"heartbeat"`
 	Observe struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`

@@ -84,6 +84,18 @@ deploy = { provider = "scripts", argv = ["./deploy"] }
 environments = ["prod"]
 every = "fri 16:00 - mon 08:00"
 reason = "nobody is here"
+[listen]
+public = "127.0.0.1:8080"
+internal = "127.0.0.1:8081"
+flags = "127.0.0.1:8082"
+[log]
+format = "json"
+level = "info"
+[stop]
+within = "20s"
+[heartbeat]
+url = "env:HEARTBEAT_URL"
+every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"

@@ -41,8 +41,9 @@ func (e *Engine) admit(ctx context.Context, c *current) error {
 
 // takeSlot takes the slot and a lease for the checks, or leaves the run queued.
 func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error) {
+	var over *current
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
-		held = false
+		held, over = false, nil
 		r, now := &c.run, e.Clock.Now()
 		e.outlived(r, now)
 		ahead, err := e.ahead(tx, c)
@@ -55,7 +56,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 				return err
 			}
 			if gone {
-				ahead = nil
+				over, ahead = ahead, nil
 			}
 		}
 		if ahead != nil {
@@ -77,6 +78,9 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease)
 		return e.put(tx, c)
 	})
+	if err == nil {
+		e.count(over)
+	}
 	return held, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
@@ -44,6 +46,8 @@ type Store struct {
 	jobs sync.Pool
 	line line
 	done chan struct{} // closed when the writer has ended
+
+	watch atomic.Pointer[func(updates int, took time.Duration, err error)]
 
 	views   chan struct{} // one token for each View under way
 	mu      sync.Mutex

@@ -46,6 +46,8 @@ func Exercise(t *testing.T, open Open) {
 		{"outgoing", outgoing},
 		{"coalescing", coalescing},
 		{"lanes", lanes},
+		{"backlog", backlog},
+		{"watching", watching},
 		{"durability", durability},
 		{"model", model},
 	} {
