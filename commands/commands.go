@@ -41,7 +41,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		halt.New(n.Guard),
 		resume.New(n.Guard),
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard),
-		history.New(n.Catalog, n.Runs, n.Policy),
+		history.New(n.Catalog, n.Runs, n.Policy, n.Log),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),

@@ -78,10 +78,18 @@ func (d *deployer) Can(a provider.Action) error {
 
 func (d *deployer) argv(a provider.Action) ([]string, error) {
 	switch a {
+	case provider.Before, provider.After:
+		if len(d.step) > 0 {
+			return d.step, nil
+		}
 	case provider.Deploy:
-		return d.table.Argv, nil
+		if len(d.table.Argv) > 0 {
+			return d.table.Argv, nil
+		}
 	case provider.Rollback:
-		return d.table.Rollback, nil
+		if len(d.table.Rollback) > 0 {
+			return d.table.Rollback, nil
+		}
 	case provider.Restart:
 		if len(d.table.Restart) == 0 {
 			return nil, bot.Errorf(bot.Invalid, "%s cannot be restarted: its deploy table names no program for it; give it restart = [\"PROGRAM\"]", d.target)
@@ -324,7 +332,10 @@ func (l *look) check() string {
 	}
 	dep := l.s.Deployment
 	what := fmt.Sprintf("whether %s is live in %s", dep.To.Version, dep.Target)
-	if dep.Action == provider.Restart {
+	switch dep.Action {
+	case provider.Before, provider.After:
+		what = fmt.Sprintf("whether the step %s %s was done for %s", dep.Action, dep.To.Version, dep.Target)
+	case provider.Restart:
 		what = fmt.Sprintf("whether %s was restarted", dep.Target)
 	}
 	return fmt.Sprintf("look %s, and what its platform's own log says about operation %s", what, l.h.Key)

@@ -229,7 +229,8 @@ type deployer struct {
 	*execProvider
 	target bot.Target
 	table  DeployTable
-	action *actor // whose operation it runs, nil for deployments
+	action *actor   // whose operation it runs, nil for deployments
+	step   []string // the program of a step before or after, from a StepTable
 }
 
 // Ways gives the only way back: the older release as a new deployment.

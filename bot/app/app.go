@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -119,7 +121,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -299,12 +301,16 @@ func (a *App) Run(ctx context.Context) error {
 	a.mu.Lock()
 	a.ground = g
 	a.mu.Unlock()
+	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
+		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
+		Sources: []observe.Source{release.NewWatch(func() *provider.Catalog { return a.current().Catalog })}} // one line for each kind of fact
 	// A part that fails ends everything at once and says why.
 	life := context.WithoutCancel(ctx)
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
 	parts.work.Go(engine.Run)
 	parts.work.Go(r.Run)
 	parts.tell.Go(mirror.Run)
+	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"strings"
@@ -187,17 +188,8 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 	bindings := map[bot.Target]provider.Bindings{}
 	for _, s := range c.Services {
 		var b provider.Bindings
-		if d := s.Deploy; d != nil {
-			if p, ok := opened[d.Provider]; ok {
-				if binder, can := p.(provider.DeployBinder); !can {
-					f.addBound(d.Raw, bot.Errorf(bot.Invalid, "provider %q cannot deploy", d.Provider))
-				} else if bound, err := binder.BindDeploy(s.Target, d.Raw); err != nil {
-					f.addBound(d.Raw, err)
-				} else {
-					b.Deploy = bound
-				}
-			}
-		}
+		bind := &binder{opened: opened, target: s.Target, faults: f}
+		b.Deploy = bind.release(s)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -209,15 +201,25 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	if s.Deploy == nil {
 		return ""
 	}
-	return boundDigest(c, "deploy", s.Deploy)
+	sum := sha256.New()
+	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+	if s.Rollback != nil {
+		fmt.Fprintf(sum, "rollback %q %s", s.Rollback.Provider, textOf(s.Rollback.Raw))
+	}
+	return sumProviders(sum, c, releaseProviders(s))
 }
 
 // boundDigest tells what one binding and its provider say.
 func boundDigest(c *config.Config, kind string, b *config.Binding) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %q %s", kind, b.Provider, textOf(b.Raw))
+	return sumProviders(sum, c, []string{b.Provider})
+}
+
+// sumProviders adds to sum what the providers of these names say, and ends it.
+func sumProviders(sum hash.Hash, c *config.Config, names []string) string {
 	for _, p := range c.Providers {
-		if p.Name == b.Provider {
+		if slices.Contains(names, p.Name) {
 			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
 		}
 	}

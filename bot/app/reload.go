@@ -95,6 +95,8 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 	check(old.Log.JSON == now.Log.JSON, "log", "format")
 	check(old.Log.Level == now.Log.Level, "log", "level")
 	check(old.StopWithin == now.StopWithin, "stop", "within")
+	check(old.Observe.Every == now.Observe.Every, "observe", "every")
+	check(old.Observe.Timeout == now.Observe.Timeout, "observe", "timeout")
 	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.URL == now.Heartbeat.URL), "heartbeat", "url")
 	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.Every == now.Heartbeat.Every), "heartbeat", "every")
 	chats := maps.Clone(old.Chats)

@@ -62,6 +62,8 @@ func (t *telling) record(s store.Sealed) {
 		t.denied(r)
 	case r.Kind == bot.FailedKind || r.Kind == bot.UnknownKind || r.Kind == bot.ConfiguredKind && r.Error != "":
 		t.single(own(r, bot.Bad))
+	case r.Kind == bot.ObservedKind:
+		t.single(own(r, bot.Warning))
 	default:
 		t.single(own(r, bot.Plain))
 	}

@@ -396,7 +396,7 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 		l.failf(n, meant(t.Environment, l.out.Environments, thereAre), "%s is in the environment %q, which has no [environment.%s]", t, t.Environment, t.Environment)
 	}
 	if len(values) == 0 {
-		l.failf(n, "bind it with "+strings.Join(l.known.Bindings, " or "), "%s is bound to nothing", t)
+		l.failf(n, "bind it with "+strings.Join(alone(l.known.Bindings), " or "), "%s is bound to nothing", t)
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
@@ -404,10 +404,18 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			l.unknown(kind, n, l.known.Bindings)
 			continue
 		}
-		if b := l.binding(n.at(kind), t, kind, values[kind]); kind == "deploy" {
+		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
+			s.Deploy, s.Components = l.components(n.at(kind), t, table)
+			continue
+		}
+		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
+		case "deploy":
 			s.Deploy = b
+		case "rollback":
+			s.Rollback = b
 		}
 	}
+	l.back(n, s, values)
 	l.out.Services = append(l.out.Services, s)
 }
 

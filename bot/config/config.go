@@ -47,6 +47,7 @@ type Config struct {
 	StopWithin   time.Duration // for what is under way when the bot is told to stop
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
+	Observe      Observe
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -78,6 +79,12 @@ type Audit struct {
 	Redact      []*regexp.Regexp
 	Retain      time.Duration // how long records stay in the database; 0 for ever
 	Archive     string        // folder they are moved to then
+}
+
+// Observe is the [observe] table: how what is live is watched.
+type Observe struct {
+	Every   time.Duration // between two looks at everything
+	Timeout time.Duration // for one target
 }
 
 // Person is one [[person]].
@@ -148,7 +155,18 @@ type Action struct {
 type Service struct {
 	Where  string
 	Target bot.Target
-	Deploy *Binding
+	// Deploy is the whole deploy table. Where it names components it has no
+	// provider of its own, and Components says what it holds.
+	Deploy     *Binding
+	Components *Components
+	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+}
+
+// Components is a deploy table over several components.
+type Components struct {
+	Order         []string // all of them, as a deployment goes through them
+	Of            map[string]*Binding
+	Before, After *Binding // steps; nil for none
 }
 
 // Binding is one key of a service's table: the provider, and the provider's

@@ -95,6 +95,10 @@ type file struct {
 		Run        map[string]any `toml:"run"`
 		Arguments  []argument     `toml:"arguments"`
 	} `toml:"action"`
+	Observe struct {
+		Every   string `toml:"every"`
+		Timeout string `toml:"timeout"`
+	} `toml:"observe"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

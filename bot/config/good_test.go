@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy", "rollback"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -96,6 +96,9 @@ within = "20s"
 [heartbeat]
 url = "env:HEARTBEAT_URL"
 every = "1m"
+[observe]
+every = "2m"
+timeout = "9s"
 ` + goodActions
 
 // load writes text as config.toml into a folder of its own and loads it.

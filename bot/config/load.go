@@ -96,6 +96,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.targets()
 	l.operations()
 	l.actions()
+	l.observe()
 	return l, nil
 }
 

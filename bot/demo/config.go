@@ -76,6 +76,9 @@ targets = ["shop/*"]
 [environment.staging]
 [environment.prod]
 
+[observe]
+every = "2s"
+
 [provider.platform]
 type = "exec"
 dir = "platform"

@@ -145,6 +145,7 @@ func cast() map[string]command {
 		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
+		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
 		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
@@ -463,6 +464,48 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// with-components adds pay/staging, which consists of three components.
+func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text, err := withPieces(self, ts.MkAbs("."))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// with-rescue has shop/prod, which is last in the configuration, taken back by
+// another provider than the one that deploys.
+func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// await-seen TARGET VERSION waits until the bot has seen what is live there.
+func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
+		var body string
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = ?`, "release/"+args[0]).Scan(&body)
+		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
+	})
+}
+
+// counted COUNT KIND counts the records of a kind.
+func counted(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	var n string
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = ?`, args[1]).Scan(&n))
+	if n != args[0] {
+		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
+	}
 }
 
 // in-order FILE TEXT... looks for every text after the one before it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,6 +144,10 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	r := &c.run
 	h.Interrupted = false
 	p.Text, p.Link, p.Check = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link), e.Recorder.Redact(p.Check)
+	p.Parts = slices.Clone(p.Parts)
+	for i := range p.Parts {
+		p.Parts[i].Text = e.Recorder.Redact(p.Parts[i].Text)
+	}
 	for _, line := range p.Lines {
 		r.Tail = append(r.Tail, e.Recorder.Redact(line))
 	}

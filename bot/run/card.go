@@ -193,6 +193,11 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	case bot.Unknown:
 		card = settledCard(r, title("unknown, please look"), bot.OutcomeUnknown, bot.Bad)
 	}
+	if r.Acted {
+		for _, part := range r.Progress.Parts {
+			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
+		}
+	}
 	if r.Broke {
 		e.showBroken(r, &card)
 	}
