@@ -75,19 +75,30 @@ func (l *look) launch(ctx context.Context, attempt int, now time.Duration) (unti
 }
 
 func (l *look) order(attempt int, notAfter time.Duration) (order, error) {
-	dep, task := l.s.Deployment, l.s.Task
-	argv, err := l.argv(dep.Action)
+	type variable struct{ name, value string }
+	var (
+		action    string
+		argv      []string
+		variables []variable
+		err       error
+	)
+	if s := l.s.Scaling; s != nil {
+		action, argv = actionScale, l.table.Argv
+		variables = []variable{{"OP_DIMENSION", s.Dimension}, {"OP_COUNT", s.To}, {"OP_FROM", s.From}}
+	} else {
+		dep := l.s.Deployment
+		if argv, err = l.argv(dep.Action); err != nil {
+			return order{}, err
+		}
+		action = string(dep.Action)
+		variables = []variable{{"OP_VERSION", dep.To.Version}, {"OP_ARTEFACT", dep.To.ID}, {"OP_FROM", dep.From.Version}}
+	}
+	env, _, err := l.environment(action)
 	if err != nil {
 		return order{}, err
 	}
-	env, _, err := l.environment(string(dep.Action))
-	if err != nil {
-		return order{}, err
-	}
-	for _, v := range []struct{ name, value string }{
-		{"OP_ID", task.Key}, {"OP_ACTOR", task.Actor}, {"OP_VERSION", dep.To.Version},
-		{"OP_ARTEFACT", dep.To.ID}, {"OP_FROM", dep.From.Version}, {"OP_REASON", cut(task.Reason, maxLink)},
-	} {
+	task := l.s.Task
+	for _, v := range append(variables, variable{"OP_ID", task.Key}, variable{"OP_ACTOR", task.Actor}, variable{"OP_REASON", cut(task.Reason, maxLink)}) {
 		env = append(env, v.name+"="+plain(v.value))
 	}
 	program, err := l.program(argv)

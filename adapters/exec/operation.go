@@ -35,6 +35,7 @@ const (
 // state is what a handle holds. Everything else is in the folder.
 type state struct {
 	Deployment provider.Deployment `json:"deployment"`
+	Scaling    *provider.Scaling   `json:"scaling,omitempty"` // then there is no Deployment
 	Task       bot.Task            `json:"task"`
 	Host       string              `json:"host"`
 	Begun      time.Time           `json:"begun"`
@@ -317,6 +318,9 @@ func (l *look) unknown(why, where string) (bot.Handle, bot.Progress, error) {
 
 // check says what a person is to look at.
 func (l *look) check() string {
+	if s := l.s.Scaling; s != nil {
+		return fmt.Sprintf("look whether %s of %s is %s, and what its platform's own log says about operation %s", s.Dimension, s.Target, s.To, l.h.Key)
+	}
 	dep := l.s.Deployment
 	what := fmt.Sprintf("whether %s is live in %s", dep.To.Version, dep.Target)
 	if dep.Action == provider.Restart {

@@ -127,7 +127,7 @@ func TestCarelessScaler(t *testing.T) {
 // operationOnly lets careless spoil an operation that is no Deployer's.
 type operationOnly struct {
 	provider.Deployer // never asked
-	scaler provider.Scaler
+	scaler            provider.Scaler
 }
 
 func (o operationOnly) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progress, error) {
