@@ -176,23 +176,52 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		if d := s.Scale; d != nil {
+			b.Bounds = boundsOf(d)
+			if p, ok := opened[d.Provider]; ok {
+				if binder, can := p.(provider.ScaleBinder); !can {
+					f.add(d.Raw.Where(), bot.Errorf(bot.Invalid, "provider %q cannot scale", d.Provider))
+				} else if bound, err := binder.BindScale(s.Target, d.Raw); err != nil {
+					f.add(d.Raw.Where(), err)
+				} else {
+					b.Scale = bound
+				}
+			}
+		}
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
 	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After)
 }
 
+// boundsOf gives what a target's scale table allows.
+func boundsOf(s *config.Scale) map[string]provider.Bounds {
+	all := make(map[string]provider.Bounds, len(s.Bounds))
+	for name, b := range s.Bounds {
+		all[name] = provider.Bounds{Min: b.Min, Max: b.Max, Step: b.Step, Zero: b.Zero, Choices: b.Choices}
+	}
+	return all
+}
+
 // bindingDigest tells what a target's bindings and their providers say.
 func bindingDigest(c *config.Config, s config.Service) string {
-	if s.Deploy == nil {
+	if s.Deploy == nil && s.Scale == nil {
 		return ""
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
-	for _, p := range c.Providers {
-		if p.Name == s.Deploy.Provider {
-			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
+	of := func(kind string, b config.Binding) {
+		fmt.Fprintf(sum, "%s %q %s", kind, b.Provider, textOf(b.Raw))
+		for _, p := range c.Providers {
+			if p.Name == b.Provider {
+				fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
+			}
 		}
+	}
+	if s.Deploy != nil {
+		of("deploy", *s.Deploy)
+	}
+	if s.Scale != nil {
+		of("scale", s.Scale.Binding) // its bounds are checked by themselves
 	}
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }

@@ -402,8 +402,13 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			l.unknown(kind, n, l.known.Bindings)
 			continue
 		}
-		if b := l.binding(n.at(kind), t, kind, values[kind]); kind == "deploy" {
-			s.Deploy = b
+		switch kind {
+		case "scale":
+			s.Scale = l.scale(n.at(kind), t, values[kind])
+		default:
+			if b := l.binding(n.at(kind), t, kind, values[kind]); kind == "deploy" {
+				s.Deploy = b
+			}
 		}
 	}
 	l.out.Services = append(l.out.Services, s)

@@ -124,6 +124,7 @@ type Service struct {
 	Where  string
 	Target bot.Target
 	Deploy *Binding
+	Scale  *Scale
 }
 
 // Binding is one key of a service's table: the provider, and the provider's

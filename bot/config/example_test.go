@@ -93,6 +93,8 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
+		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
+		{"service.shop.prod.scale", config.BoundsType},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {
 			count++
