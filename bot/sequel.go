@@ -28,10 +28,10 @@ type Follower interface {
 func (r Run) Pending() bool { return r.Parent != 0 && r.State == Queued && r.Started.IsZero() }
 
 // Standing says in words how the run stands, such as "running", or for a Sequel
-// when it comes.
+// when it is due.
 func (r Run) Standing() string {
 	if r.Pending() {
-		return "comes at " + Moment(r.NotBefore)
+		return "due " + r.NotBefore.UTC().Format("01-02 15:04")
 	}
 	return string(r.State)
 }

@@ -44,6 +44,14 @@ func (c Change) Amount(value string) string {
 	return provider.Dimension{Unit: c.Unit}.Amount(value)
 }
 
+// size gives a value with its unit, or with its name where it has none.
+func (c Change) size(value string) string {
+	if c.Unit == "" {
+		return c.Dimension + " " + value
+	}
+	return c.Amount(value)
+}
+
 // Line gives what to type to have a dimension set to a value.
 func Line(t bot.Target, dimension, value string) string {
 	if value == "0" {
@@ -189,7 +197,7 @@ func (w *Workflow) Sequels(s bot.Spec) ([]bot.Sequel, error) {
 	return []bot.Sequel{{After: c.Back.For, Line: Line(c.Target, c.Dimension, back.To), Plan: bot.Plan{
 		Spec: spec, Slot: Slot(c.Target), Subject: Subject(c.Target, c.Dimension), Guarded: true, Returning: true,
 		Preconditions: Facts(back.Scaling, ""),
-		Summary:       fmt.Sprintf("bring %s of %s back to %s", c.Dimension, c.Target, c.Amount(back.To)),
+		Summary:       fmt.Sprintf("return %s in %s to %s", c.Target.Service, c.Target.Environment, back.size(back.To)),
 		Preview:       []bot.Field{{Name: "from", Value: c.Amount(back.From)}, {Name: "to", Value: c.Amount(back.To)}},
 		Undo:          Line(c.Target, c.Dimension, back.From),
 	}}}, nil

@@ -35,8 +35,11 @@ func (d Dimension) Numeric() bool { return len(d.Choices) == 0 }
 
 // Amount gives a value with its unit: "4 instances".
 func (d Dimension) Amount(value string) string {
-	if d.Unit == "" {
+	switch {
+	case d.Unit == "":
 		return value
+	case value == "1":
+		return value + " " + strings.TrimSuffix(d.Unit, "s")
 	}
 	return value + " " + d.Unit
 }

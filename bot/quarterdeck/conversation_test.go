@@ -122,7 +122,7 @@ func cast() map[string]command {
 	cmds := map[string]command{
 		"serve": serve, "stop": stop, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
-		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
+		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete,
 	}
 	// A person's line is expected to be done, exit code 0; a word in front says
@@ -396,6 +396,11 @@ func acting(ts *testscript.TestScript, _ bool, args []string) {
 // outside ENV VERSION deploys behind the bot's back.
 func outside(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "live")), []byte(args[1]), 0o600))
+}
+
+// capacity ENV COUNT scales behind the bot's back.
+func setCapacity(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "count")), []byte(args[1]), 0o600))
 }
 
 // live ENV VERSION looks at the platform itself.

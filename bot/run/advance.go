@@ -237,7 +237,7 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if err := e.settle(tx, c, state, rec, docs); err != nil {
 		return err
 	}
-	if err := e.supersede(tx, r, old); err != nil {
+	if err := e.supersede(tx, r); err != nil {
 		return err
 	}
 	return e.follow(tx, r, children)

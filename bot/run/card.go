@@ -198,7 +198,7 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 
 // pendingCard shows a sequel: nobody needs to wait for it or to answer.
 func pendingCard(r *bot.Run, card *bot.Card) {
-	card.Title = fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing())
+	card.Title = fmt.Sprintf("#%d %s: comes at %s", r.Number, r.Plan.Summary, bot.Moment(r.NotBefore))
 	card.Text = strings.Join(nonEmpty(fmt.Sprintf("follows #%d by itself", r.Parent), r.Progress.Text), "; ")
 	card.Fields = append([]bot.Field(nil), r.Plan.Preview...)
 	card.Phase, card.Tone = bot.PhaseDone, bot.Plain

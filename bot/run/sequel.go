@@ -48,8 +48,7 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 	return children, nil
 }
 
-// follow writes the sequels of r, which succeeded, in the same commit, and ends
-// those of earlier runs that wait to set what r has set.
+// follow writes the sequels of r, which succeeded, in the same commit.
 func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 	for _, c := range children {
 		child := &c.run
@@ -90,8 +89,13 @@ func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
 	return old, nil
 }
 
-// supersede ends sequels that r, which succeeded, has taken the sense of.
-func (e *Engine) supersede(tx store.Tx, r *bot.Run, old []*current) error {
+// supersede ends the sequels that r, which has ended with success, has taken the
+// sense of. Those of its own are not written yet.
+func (e *Engine) supersede(tx store.Tx, r *bot.Run) error {
+	old, err := e.outdated(tx, r) // anew: the end of r has woken them
+	if err != nil {
+		return err
+	}
 	for _, c := range old {
 		c.run.Replaced = r.Number
 		c.run.Result = fmt.Sprintf("superseded by #%d, %s", r.Number, r.Plan.Summary)
