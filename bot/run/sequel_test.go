@@ -382,19 +382,25 @@ func TestRestartStorm(t *testing.T) {
 		points, jumps := make([]string, 6), make([]time.Duration, 6)
 		for i := range points {
 			points[i] = crashPoints[random.IntN(len(crashPoints))]
-			jumps[i] = time.Duration(random.IntN(100)) * time.Minute
+			if i > 1 { // before that it would be asked anew
+				jumps[i] = time.Duration(random.IntN(100)) * time.Minute
+			}
 		}
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, far)
 			h, stop := r.dying(points[0], 1)
 			n := h.begin(dev, "scale shop free 5 --for 2h")
-			for i, point := range points {
-				select {
-				case <-stop:
-				case <-time.After(300 * time.Millisecond): // nothing is left to get there
-					h.kill()
-				}
+			for i, point := range points[1:] {
+				r.await("the process to die, or to have nothing to do", func() bool {
+					select {
+					case <-stop:
+						return true
+					default:
+						return r.idle(h)
+					}
+				})
+				h.stop()
 				r.clock.jump(11*time.Second + jumps[i])
 				h, stop = r.dying(point, 1)
 			}
@@ -493,14 +499,15 @@ func TestAlwaysInsideAndBack(t *testing.T) {
 
 func abs(n int) int { return max(n, -n) }
 
-// idle reports whether nothing is under way but what waits for its time.
+// idle reports whether nothing is under way but what waits for its time or for a
+// person.
 func (r *rig) idle(h *host) bool {
 	runs, err := h.Runs(context.Background(), bot.RunFilter{Open: true})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, x := range runs {
-		if !x.Pending() || !r.clock.Now().Before(x.NotBefore) {
+		if x.State != bot.Waiting && (!x.Pending() || !r.clock.Now().Before(x.NotBefore)) {
 			return false
 		}
 	}
