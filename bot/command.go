@@ -80,6 +80,8 @@ type Call struct {
 	DryRun   bool   `json:"dry_run,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Override string `json:"override,omitempty"` // the reason given for passing what would stop it
+	// BreakGlass is the reason given for acting now and being reviewed after.
+	BreakGlass string `json:"break_glass,omitempty"`
 }
 
 // Command is one verb. Exactly one of Read, Plan and Answer is set.

@@ -27,6 +27,10 @@ const (
 	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad
 	// MayOverrideStep scales by more than the largest step at once.
 	MayOverrideStep Permission = "scale.override"
+	// MayBreakGlass acts at once where rules ask for approvals, a confirmation, a
+	// reason or a ticket first, or a freeze or an order stands against it; another
+	// person reviews it afterwards.
+	MayBreakGlass Permission = "break-glass"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -58,6 +62,7 @@ func Permissions() []PermissionInfo {
 		{MayStealLock, KindTarget, "take or end another person's lock"},
 		{MayOverrideFreeze, KindTarget, "change a target during a freeze"},
 		{MayOverrideOrder, KindTarget, "deploy what was not live in the environment before"},
+		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
 		{MayReadAudit, KindBot, "read the audit log"},

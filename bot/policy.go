@@ -79,3 +79,15 @@ func Permitted(p Policy, c Call, permission Permission, targets []Target) []Targ
 	}
 	return kept
 }
+
+// Schedules knows who is on call. A pager provides it; roles taken from
+// "schedule:NAME" follow it, so that whoever is on call may act. Safe for
+// concurrent use; it is asked for every message and keeps its own cache.
+type Schedules interface {
+	// Names lists the schedules, so that a role from one that does not exist
+	// refuses to start.
+	Names() []string
+	// OnCall gives the persons, by name, who are on call on the schedule now.
+	// It returns when ctx ends. An error leaves the role out.
+	OnCall(ctx context.Context, schedule string) ([]string, error)
+}

@@ -40,6 +40,14 @@ type Approval struct {
 	At      time.Time `json:"at"`
 }
 
+// Review is one person's look at what another did by break-glass.
+type Review struct {
+	Account AccountID `json:"account"`
+	Person  string    `json:"person"`
+	Note    string    `json:"note,omitempty"`
+	At      time.Time `json:"at"`
+}
+
 // Run is one accepted call on its way. It is persisted as JSON; fields are
 // only ever added.
 type Run struct {
@@ -53,7 +61,13 @@ type Run struct {
 
 	Confirmed time.Time  `json:"confirmed,omitzero"`
 	Approvals []Approval `json:"approvals,omitempty"`
-	Expires   time.Time  `json:"expires,omitzero"` // when waiting ends
+	// Waived is what rules ask for and break-glass did without.
+	Waived Needs `json:"waived,omitzero"`
+	// Broke says that it acted by break-glass; then Review is another person's
+	// look at it afterwards, zero until there was one.
+	Broke   bool      `json:"broke,omitempty"`
+	Review  Review    `json:"review,omitzero"`
+	Expires time.Time `json:"expires,omitzero"` // when waiting ends
 
 	Created time.Time `json:"created"`
 	Started time.Time `json:"started,omitzero"`
@@ -99,6 +113,9 @@ type Place struct {
 	ReplyTo string    `json:"reply_to,omitempty"`
 	// Ends says that the message answered there asked for the run to end.
 	Ends bool `json:"ends,omitempty"`
+	// Reviews says that the message answered there was a review, which is done
+	// whatever became of the run.
+	Reviews bool `json:"reviews,omitempty"`
 }
 
 // RunFilter selects runs; zero fields select all. Newest first.
@@ -106,7 +123,10 @@ type RunFilter struct {
 	Target Target
 	Open   bool // only runs that are not settled
 	State  RunState
-	Limit  int // 0 means 20
+	// ToReview selects only runs that acted by break-glass and that nobody
+	// reviewed yet; no other field but Limit counts then. Oldest first.
+	ToReview bool
+	Limit    int // 0 means 20
 }
 
 // Answer is what a person says to a run.
@@ -118,6 +138,7 @@ const (
 	AnswerApprove Answer = "approve"
 	AnswerDeny    Answer = "deny"
 	AnswerCancel  Answer = "cancel"
+	AnswerReview  Answer = "review"
 )
 
 // Runs is what commands may ask of the engine. Safe for concurrent use.

@@ -18,6 +18,7 @@ import (
 	"quarterdeck/commands/lock"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/resume"
+	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
 	"quarterdeck/commands/run"
 	"quarterdeck/commands/runs"
@@ -44,6 +45,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		approve.New(n.Runs),
 		deny.New(n.Runs),
 		cancel.New(n.Runs),
+		review.New(n.Runs),
 		runs.New(n.Catalog, n.Runs, n.Policy),
 		run.New(n.Runs, n.Log, n.Policy),
 		audit.New(n.Log),

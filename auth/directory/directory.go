@@ -212,6 +212,9 @@ func (c *checker) role(i int, r Role, d *Directory) {
 			c.fail("group %q is not a group's id; expected SOURCE:ID, such as \"slack-group:S0SRE\"", group)
 			continue
 		}
+		if l, ok := d.sources[prefix].(lister); ok && !slices.Contains(l.Names(), local) {
+			c.fail("group %q: there is no such %s; there are %s", group, prefix, strings.Join(slices.Sorted(slices.Values(l.Names())), ", "))
+		}
 		if d.sources[prefix] == nil {
 			c.fail("group %q: nothing configured knows groups of %q%s", group, prefix, known(d.sources))
 		}
@@ -306,13 +309,21 @@ func (d *Directory) rolesOf(ctx context.Context, p *Person) []string {
 func (d *Directory) inAny(ctx context.Context, p *Person, r Role) bool {
 	for _, group := range r.Groups {
 		prefix, local, _ := strings.Cut(group, ":")
-		for _, account := range p.Accounts {
-			in, err := d.sources[prefix].Holds(ctx, local, account)
+		source := d.sources[prefix]
+		holds := func(in bool, err error) bool {
 			if err != nil {
 				d.logger.Warn("group not known, role left out", "group", group, "role", r.Name, "person", p.Name, "err", err)
-				continue
 			}
-			if in {
+			return in && err == nil
+		}
+		if persons, ok := source.(personGroups); ok {
+			if holds(persons.holdsPerson(ctx, local, p.Name)) {
+				return true
+			}
+			continue
+		}
+		for _, account := range p.Accounts {
+			if holds(source.Holds(ctx, local, account)) {
 				return true
 			}
 		}

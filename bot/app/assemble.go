@@ -247,7 +247,11 @@ type setting struct {
 func (a *App) settings(log *audit.Log, seal store.Seal) map[string]setting {
 	kept := map[string]setting{}
 	for key, value := range a.Config.Settings() {
-		kept[key] = setting{Text: log.Redact(value), Mark: seal.Mark("setting "+key, []byte(value))}
+		text := log.Redact(value)
+		if key == "heartbeat.url" && !strings.HasPrefix(text, `"env:`) && !strings.HasPrefix(text, `"file:`) {
+			text = `"redacted"` // the address itself is the secret
+		}
+		kept[key] = setting{Text: text, Mark: seal.Mark("setting "+key, []byte(value))}
 	}
 	return kept
 }
@@ -317,7 +321,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
-		if _, err := log.Append(tx, rec); err != nil {
+		if err := recordRules(tx, log, rec, snapshot, settings); err != nil {
 			return err
 		}
 		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {

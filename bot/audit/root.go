@@ -16,7 +16,7 @@ const rootRecords = 200
 // It is made from the log alone, so that it shows what is recorded.
 func (t *telling) root(run *runRecords) (bot.Card, error) {
 	last := run.records[len(run.records)-1]
-	var asked, yes, over []bot.Record
+	var asked, yes, over, seen []bot.Record
 	sort := func(f bot.RecordFilter) error {
 		sealed, err := t.tx.Records(f)
 		for _, s := range slices.Backward(sealed) { // oldest first
@@ -28,6 +28,8 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 				list = &yes
 			case bot.OverriddenKind:
 				list = &over
+			case bot.ReviewedKind:
+				list = &seen
 			default:
 				continue
 			}
@@ -74,9 +76,20 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	add("approved by", strings.Join(by, ", "))
 	var passed []string
 	for _, r := range over {
+		if r.Detail["break_glass"] != "" {
+			add("break-glass", value(r, "override"))
+			add("went without", r.Detail["passed"])
+			if len(seen) == 0 {
+				add("review", fmt.Sprintf("another person must look at it: review %d", run.number))
+			}
+			continue
+		}
 		passed = append(passed, orElse(flat(r.Detail["passed"]), "what stood against it"))
 	}
 	add("overrode", strings.Join(passed, "; "))
+	for _, r := range seen {
+		add("reviewed by", joined(Actor(r), value(r, "reason")))
+	}
 	if state.Settled() {
 		c.Text = value(last, "result")
 	}

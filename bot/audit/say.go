@@ -26,7 +26,7 @@ func Say(r bot.Record) string {
 		return Actor(r) + " asked for " + asked(r)
 	case bot.ConfiguredKind:
 		if seq := r.Detail[detailErased]; seq != "" {
-			return fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq)
+			return joined(fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq), value(r, "reason"))
 		}
 		if lines := value(r, "difference"); lines != "" {
 			return "people, rules or settings changed: " + strings.Join(strings.Fields(lines), " ")
@@ -69,6 +69,10 @@ func sayRun(r bot.Record) string {
 	case bot.Step:
 		return sayStep(r)
 	case bot.OverriddenKind:
+		if r.Detail["break_glass"] != "" {
+			return fmt.Sprintf("BREAK-GLASS by %s: %s, without %s (reason: %s); another person must review it: review %d",
+				Actor(r), summary(r), flat(r.Detail["passed"]), value(r, "override"), r.Run)
+		}
 		s := Actor(r) + " overrode: " + orElse(flat(r.Detail["passed"]), summary(r))
 		if why := value(r, "override"); why != "" {
 			s += fmt.Sprintf(" (reason: %s)", why)

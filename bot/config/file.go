@@ -18,6 +18,8 @@ type file struct {
 		Key         string   `toml:"key"`
 		Checkpoints string   `toml:"checkpoints"`
 		Redact      []string `toml:"redact"`
+		Retain      string   `toml:"retain"`
+		Archive     string   `toml:"archive"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {
@@ -64,6 +66,22 @@ type file struct {
 		Every        string   `toml:"every"`
 		Reason       string   `toml:"reason"`
 	} `toml:"freeze"`
+	Listen struct {
+		Public   string `toml:"public"`
+		Internal string `toml:"internal"`
+		Flags    string `toml:"flags"`
+	} `toml:"listen"`
+	Log struct {
+		Format string `toml:"format"`
+		Level  string `toml:"level"`
+	} `toml:"log"`
+	Stop struct {
+		Within string `toml:"within"`
+	} `toml:"stop"`
+	Heartbeat *struct {
+		URL   string `toml:"url"`
+		Every string `toml:"every"`
+	} `toml:"heartbeat"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

@@ -35,6 +35,8 @@ channels = ["file:audit.txt"]
 key = "file:data/audit.key"
 checkpoints = "data/marks.txt"
 redact = ["card=[0-9]+"]
+retain = "400d"
+archive = "data/archive"
 [chat.terminal]
 impersonate = false
 [chat.file]
@@ -82,6 +84,18 @@ deploy = { provider = "scripts", argv = ["./deploy"] }
 environments = ["prod"]
 every = "fri 16:00 - mon 08:00"
 reason = "nobody is here"
+[listen]
+public = "127.0.0.1:8080"
+internal = "127.0.0.1:8081"
+flags = "127.0.0.1:8082"
+[log]
+format = "json"
+level = "info"
+[stop]
+within = "20s"
+[heartbeat]
+url = "env:HEARTBEAT_URL"
+every = "1m"
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -3,12 +3,13 @@ package config_test
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"quarterdeck/bot/config"
 )
 
-// scaled gives good with a scale table in line 58.
+// scaled gives good with a scale table below deploy.
 func scaled(t *testing.T, table string) string {
 	t.Helper()
 	deploy := `deploy = { provider = "scripts", argv = ["./deploy"] }`
@@ -66,7 +67,9 @@ func TestFaultyScale(t *testing.T) {
 		{`{ provider = "scripts", dimension = { "a b" = { max = 3 } } }`, `the name of a dimension takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "a b"`},
 	} {
 		t.Run(r.table, func(t *testing.T) {
-			says(t, scaled(t, r.table), fmt.Sprintf("config.toml:58: %s", r.want))
+			text := scaled(t, r.table)
+			before, _, _ := strings.Cut(text, "\nscale = ")
+			says(t, text, fmt.Sprintf("config.toml:%d: %s", strings.Count(before, "\n")+2, r.want))
 		})
 	}
 }

@@ -10,10 +10,9 @@ import (
 
 // The options that commands get without declaring them.
 const (
-	optionDryRun   = "dry-run"
-	optionReason   = "reason"
-	optionOverride = "override"
-	// optionBreakGlass is kept free for what every changing command will take.
+	optionDryRun     = "dry-run"
+	optionReason     = "reason"
+	optionOverride   = "override"
 	optionBreakGlass = "break-glass"
 )
 
@@ -79,9 +78,6 @@ func checkParams(c bot.Command) []error {
 	names := map[string]bool{}
 	for _, p := range automatic(c) {
 		names[p.Name] = true
-	}
-	if c.Plan != nil {
-		names[optionBreakGlass] = true
 	}
 	types := map[bot.ParamType]int{}
 	optional, before := "", 0
@@ -182,9 +178,10 @@ func automatic(c bot.Command) []bot.Param {
 	dryRun := bot.Param{Name: optionDryRun, Type: bot.TypeFlag, Optional: true, Help: "show what would be done and do nothing"}
 	reason := bot.Param{Name: optionReason, Type: bot.TypeText, Optional: true, Help: "why, for the record"}
 	override := bot.Param{Name: optionOverride, Type: bot.TypeText, Optional: true, Help: "why to pass what stands against it, for those who may"}
+	breakGlass := bot.Param{Name: optionBreakGlass, Type: bot.TypeText, Optional: true, Help: "why to act now, for those who may; another person reviews it after"}
 	switch {
 	case c.Plan != nil:
-		return []bot.Param{dryRun, reason, override}
+		return []bot.Param{dryRun, reason, override, breakGlass}
 	case c.Answer != nil:
 		return []bot.Param{reason}
 	}

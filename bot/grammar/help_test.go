@@ -125,10 +125,10 @@ func TestUsage(t *testing.T) {
 func TestOptions(t *testing.T) {
 	g := fake(t)
 	for name, want := range map[string]string{
-		"deploy":  "service version environment --dry-run? --reason? --override?",
+		"deploy":  "service version environment --dry-run? --reason? --override? --break-glass?",
 		"status":  "service? environment?",
 		"approve": "run? --reason?",
-		"lock":    "service --environment? --steal? --dry-run? --reason? --override?",
+		"lock":    "service --environment? --steal? --dry-run? --reason? --override? --break-glass?",
 		"audit":   "--target? --by? --last?",
 		"whoami":  "",
 	} {

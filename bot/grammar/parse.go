@@ -14,6 +14,8 @@ type Parsed struct {
 	DryRun   bool
 	Reason   string // "" when none was given
 	Override string // "" when none was given
+	// BreakGlass is why to act now, "" when that was not asked for.
+	BreakGlass string
 	// Line is the canonical way of typing the same: parsing it gives the same
 	// Parsed again. It begins with the command's name.
 	Line string
@@ -141,6 +143,8 @@ func (g *Grammar) parse(c bot.Command, line string, from int) (Parsed, error) {
 			parsed.Reason = values[p.Name]
 		case optionOverride:
 			parsed.Override = values[p.Name]
+		case optionBreakGlass:
+			parsed.BreakGlass = values[p.Name]
 		}
 	}
 	parsed.Line = g.canonical(c, values)

@@ -85,7 +85,7 @@ func TestConversations(t *testing.T) {
 		{typed: "history --last=90s", line: "history --last 90s", args: bot.Args{"last": "1m30s"}},
 		{typed: "audit --by @dev-one", line: "audit --by dev-one", args: bot.Args{"by": "dev-one"}},
 		{typed: "deploy shop v2 prod --dryrun", says: `deploy has no option --dryrun; did you mean "--dry-run"?`},
-		{typed: "deploy shop v2 prod --fast", says: "deploy has no option --fast; it has --dry-run, --reason and --override"},
+		{typed: "deploy shop v2 prod --fast", says: "deploy has no option --fast; it has --dry-run, --reason, --override and --break-glass"},
 		{typed: "deploy --help", says: "deploy has no option --help; type help deploy"},
 		{typed: "runs --dry-run", says: "runs has no option --dry-run; it has none"},
 		{typed: "approve --override x", says: "approve has no option --override; it has --reason"},

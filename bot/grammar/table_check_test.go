@@ -50,7 +50,7 @@ func TestNewRefuses(t *testing.T) {
 		{"automatic dry-run", func(c *bot.Command) { c.Options[0].Name = "dry-run" }, `command "ship" has two arguments named "dry-run"`},
 		{"automatic reason", func(c *bot.Command) { c.Options[0].Name = "reason" }, `command "ship" has two arguments named "reason"`},
 		{"automatic override", func(c *bot.Command) { c.Params[0].Name = "override" }, `command "ship" has two arguments named "override"`},
-		{"break-glass to come", func(c *bot.Command) { c.Options[0].Name = "break-glass" }, `command "ship" has two arguments named "break-glass"`},
+		{"break-glass", func(c *bot.Command) { c.Options[0].Name = "break-glass" }, `command "ship" has two arguments named "break-glass"`},
 		{"argument without help", func(c *bot.Command) { c.Params[1].Help = "" }, `command "ship" has no help for "colour"`},
 		{"option without help", func(c *bot.Command) { c.Options[0].Help = "" }, `command "ship" has no help for "last"`},
 		{"unknown type", func(c *bot.Command) { c.Params[0].Type = "colour" }, `command "ship" has an argument "service" of the unknown type "colour"`},

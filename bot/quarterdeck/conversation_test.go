@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -101,6 +102,7 @@ func setStage(env *testscript.Env) error {
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("NO_COLOR", "1")
 	env.Values[bots{}] = map[string]*served{}
+	env.Values[worlds{}] = map[any]any{}
 	env.Defer(func() {
 		for _, b := range env.Values[bots{}].(map[string]*served) {
 			b.kill()
@@ -120,11 +122,12 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "stop": stop, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL,
-		"copy": copyConfig, "in-order": inOrder, "complete": complete,
+		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
 	}
+	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
@@ -192,7 +195,7 @@ func program(ctx context.Context, ts *testscript.TestScript, config string, args
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = programName
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "QUARTERDECK_CONFIG="+ts.MkAbs(config))
@@ -245,8 +248,9 @@ func eventually(ts *testscript.TestScript, what string, holds func() bool) {
 	}
 }
 
-// stop ends the bot as an init system does; it must go by itself.
-func stop(ts *testscript.TestScript, _ bool, args []string) {
+// quit ends the bot as an init system does; it must go by itself. (The script
+// engine's own "stop" ends the script.)
+func quit(ts *testscript.TestScript, _ bool, args []string) {
 	config := configName(args)
 	b := running(ts)[config]
 	if b == nil {

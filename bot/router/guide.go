@@ -63,6 +63,12 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 	} else {
 		card.Text = d.Because
 	}
+	if d.Allowed && p.Command.Changes() && !d.Needs.None() {
+		now := g.Router.Policy.Decide(bot.Request{Who: c.Who, Permission: bot.MayBreakGlass, Resources: resources, Channel: c.Channel, At: c.At})
+		if now.Allowed {
+			card.Text += fmt.Sprintf("\nor at once with --break-glass \"why\" (%s); another person reviews it after", now.Rule)
+		}
+	}
 	if d.Allowed && p.Command.Changes() {
 		card.Text += "\nthese are the rules alone; --dry-run also looks at what is live and what is marked bad"
 	}

@@ -41,8 +41,9 @@ func (e *Engine) admit(ctx context.Context, c *current) error {
 
 // takeSlot takes the slot and a lease for the checks, or leaves the run queued.
 func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error) {
+	var over *current
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
-		held = false
+		held, over = false, nil
 		r, now := &c.run, e.Clock.Now()
 		if now.Before(r.NotBefore) {
 			r.WakeAt = r.NotBefore
@@ -59,7 +60,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 				return err
 			}
 			if gone {
-				ahead = nil
+				over, ahead = ahead, nil
 			}
 		}
 		if ahead != nil {
@@ -81,6 +82,9 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease)
 		return e.put(tx, c)
 	})
+	if err == nil {
+		e.count(over)
+	}
 	return held, err
 }
 
@@ -374,6 +378,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 			detail["approved_by"] = strings.Join(approvers, ", ")
 		}
 		if err := e.recordPassed(tx, r, c.passed); err != nil {
+			return err
+		}
+		if err := e.recordBroken(tx, r); err != nil {
 			return err
 		}
 		if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: detail}); err != nil {

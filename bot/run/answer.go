@@ -36,13 +36,18 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		} else if !done {
 			return ErrHandled
 		}
-		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message, Ends: a == bot.AnswerCancel || a == bot.AnswerDeny})
+		addPlace(r, bot.Place{Channel: c.Channel, Thread: c.Thread, ReplyTo: c.Message, Ends: a == bot.AnswerCancel || a == bot.AnswerDeny, Reviews: a == bot.AnswerReview})
 		rec := by(c, bot.Record{Kind: bot.Approved, Request: c.ID, Message: c.Message, Rule: rule,
 			Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}})
 		if c.Reason != "" {
 			rec.Text["reason"] = c.Reason
 		}
 		switch {
+		case a == bot.AnswerReview:
+			rec.Kind = bot.ReviewedKind
+			if err := closeReview(tx, r.Number); err != nil {
+				return err
+			}
 		case a == bot.AnswerConfirm:
 			rec.Kind = bot.ConfirmedKind
 		case a == bot.AnswerDeny:
@@ -78,7 +83,7 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 // theirs, or they may see, stop or approve it, or ask for the same. Who may not is answered as if
 // there were no such run.
 func (e *Engine) mayKnow(r *bot.Run, c bot.Call) bool {
-	if c.Who.Person == r.Call.Who.Person || len(e.approves(r, c.Who)) > 0 {
+	if c.Who.Person == r.Call.Who.Person || len(e.approves(r, c.Who)) > 0 || r.Broke && e.mayReview(r, c.Who).Allowed {
 		return true
 	}
 	for _, p := range []bot.Permission{bot.MaySeeRuns, bot.MayCancelRun, r.Ask.Permission} {
@@ -99,6 +104,9 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 	now := e.Clock.Now()
 	if c.Bound != "" && c.Bound != r.Digest {
 		return "", bot.Errorf(bot.Conflict, "#%d was planned anew since that button was shown; look at its card again", r.Number)
+	}
+	if a == bot.AnswerReview {
+		return e.review(r, c)
 	}
 	if r.State.Settled() {
 		return "", bot.Errorf(bot.Conflict, "#%d is over: %s", r.Number, r.State)
@@ -209,7 +217,7 @@ func (e *Engine) whyNot(r *bot.Run, who bot.Identity) string {
 
 // theOne finds the one run that waits for this answer of this person.
 func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, error) {
-	runs, err := e.Runs(ctx, bot.RunFilter{Open: true, Limit: maxQueue})
+	runs, err := e.Runs(ctx, bot.RunFilter{Open: a != bot.AnswerReview, ToReview: a == bot.AnswerReview, Limit: maxQueue})
 	if err != nil {
 		return 0, err
 	}
@@ -228,11 +236,13 @@ func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, e
 			ok = r.State == bot.Waiting && (mine || len(e.approves(r, c.Who)) > 0)
 		case bot.AnswerCancel:
 			ok = mine && !r.Pending() // one that comes by itself is ended by its number alone
+		case bot.AnswerReview:
+			ok = r.State.Settled() && e.mayReview(r, c.Who).Allowed
 		}
 		if ok {
 			number = r.Number
 			fit = append(fit, fmt.Sprintf("#%d %s", r.Number, r.Plan.Summary))
-		} else if mine && r.State == bot.Waiting {
+		} else if mine && (r.State == bot.Waiting || a == bot.AnswerReview) {
 			own = append(own, fmt.Sprintf("#%d", r.Number))
 		}
 	}
@@ -243,6 +253,10 @@ func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, e
 		return 0, bot.Errorf(bot.Invalid, "several runs wait for that; say which: %s", strings.Join(fit, ", "))
 	case a == bot.AnswerApprove && len(own) == 1:
 		return 0, bot.Errorf(bot.Denied, "you asked for %s yourself; another person must approve it", own[0])
+	case a == bot.AnswerReview && len(own) > 0:
+		return 0, bot.Errorf(bot.Denied, "you broke the glass in %s yourself; another person must review it", strings.Join(own, ", "))
+	case a == bot.AnswerReview:
+		return 0, bot.Errorf(bot.NotFound, "nothing waits for your review")
 	case a == bot.AnswerCancel:
 		return 0, bot.Errorf(bot.NotFound, "you have no run under way")
 	}
@@ -254,7 +268,7 @@ func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, e
 func addPlace(r *bot.Run, p bot.Place) {
 	for i := range r.Places {
 		if r.Places[i].Channel == p.Channel && r.Places[i].Thread == p.Thread {
-			r.Places[i].ReplyTo, r.Places[i].Ends = p.ReplyTo, p.Ends
+			r.Places[i].ReplyTo, r.Places[i].Ends, r.Places[i].Reviews = p.ReplyTo, p.Ends, p.Reviews
 			return
 		}
 	}

@@ -23,7 +23,7 @@ func (e *Engine) show(tx store.Tx, r *bot.Run) error {
 	}
 	for _, p := range r.Places {
 		card := card
-		if p.Ends && r.State == bot.Cancelled {
+		if p.Ends && r.State == bot.Cancelled || p.Reviews {
 			card.Outcome = bot.OutcomeOK // here, that is what was asked for
 		}
 		if err := e.post(tx, p, card); err != nil {
@@ -118,6 +118,9 @@ func planCard(r *bot.Run) bot.Card {
 	if r.Plan.Undo != "" {
 		card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
 	}
+	if broken(r) {
+		card.Fields = append(card.Fields, bot.Field{Name: "break-glass", Value: r.Call.BreakGlass}, bot.Field{Name: "does without", Value: without(r)})
+	}
 	return card
 }
 
@@ -141,6 +144,9 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Buttons = []bot.Button{{Label: "Confirm", Line: "confirm " + number, Danger: true}, {Label: "Cancel", Line: "cancel " + number}}
 		} else {
 			card.Title = title("waits for %s", approvalsText(r))
+			if e.mayBreakGlass(r, r.Call.Who).Allowed {
+				card.Fields = append(card.Fields, bot.Field{Name: "cannot wait?", Value: r.Call.Line + ` --break-glass "why", and it is reviewed after`})
+			}
 			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true}, {Label: "Deny", Line: "deny " + number}}
 		}
 		card.Footer = "expires in " + strings.Replace(until.String(), "m0s", "m", 1)
@@ -190,6 +196,9 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		card = settledCard(r, title("expired"), bot.OutcomeFailed, bot.Warning)
 	case bot.Unknown:
 		card = settledCard(r, title("unknown, please look"), bot.OutcomeUnknown, bot.Bad)
+	}
+	if r.Broke {
+		e.showBroken(r, &card)
 	}
 	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")

@@ -61,7 +61,7 @@ func (e *Engine) agreed(r *bot.Run, records []bot.Record, planned bool) error {
 	if r.Plan.Spec.Digest() != r.Digest {
 		return forged(r, "what it would do is not what was planned")
 	}
-	asked, confirmed := false, false
+	asked, confirmed, broke := false, false, false
 	type yes struct {
 		account        bot.AccountID
 		person, digest string
@@ -72,6 +72,7 @@ func (e *Engine) agreed(r *bot.Run, records []bot.Record, planned bool) error {
 		switch rec.Kind {
 		case bot.Requested:
 			asked = asked || mine && rec.Verb == r.Call.Command
+			broke = broke || mine && rec.Detail[detailBroke] != ""
 			planned = planned || rec.Spec == r.Digest
 		case bot.Step:
 			planned = planned || rec.Spec == r.Digest
@@ -88,6 +89,8 @@ func (e *Engine) agreed(r *bot.Run, records []bot.Record, planned bool) error {
 		return forged(r, "no record says that %s asked for it", r.Call.Who.Name())
 	case !planned:
 		return forged(r, "no record says that this was planned")
+	case r.Call.BreakGlass != "" && !broke:
+		return forged(r, "no record says that %s asked to break glass", r.Call.Who.Name())
 	case !r.Confirmed.IsZero() && !confirmed:
 		return forged(r, "no record says that it was confirmed")
 	}

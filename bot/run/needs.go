@@ -13,9 +13,12 @@ import (
 // ticket, and notes the decision. Denials are Errors of kind Denied.
 func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
 	d := e.Policy.Decide(e.request(r, who))
-	r.Decision = d
+	r.Decision, r.Waived = d, bot.Needs{}
 	if !d.Allowed {
 		return Refusal(d)
+	}
+	if r.Call.BreakGlass != "" {
+		return e.breakGlass(r, who)
 	}
 	if d.Needs.Reason && r.Call.Reason == "" {
 		return bot.Errorf(bot.Denied, "%s needs a reason (%s); add --reason \"why\"", r.Plan.Summary, d.Require)
@@ -45,13 +48,13 @@ func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obs
 		if o.Permission == "" {
 			return bot.Errorf(bot.Denied, "%s", o.Text)
 		}
-		if r.Call.Override == "" {
+		if r.Call.Override == "" && r.Call.BreakGlass == "" {
 			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
 		}
 		req := e.request(r, who)
 		req.Permission = o.Permission
 		d := e.Policy.Decide(req)
-		if !d.Allowed {
+		if !d.Allowed && !(r.Call.BreakGlass != "" && breaks(o) && e.mayBreakGlass(r, who).Allowed) {
 			return bot.Errorf(bot.Denied, "%s, and you may not override that: %s", o.Text, d.Because)
 		}
 	}

@@ -37,6 +37,7 @@ import (
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
 	"quarterdeck/commands/restart"
+	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
 	"quarterdeck/commands/scale"
 )
@@ -92,7 +93,7 @@ func rules() auth.Rules {
 		Roles: []string{"developer", "sre", "visitor"}, Persons: []string{dev, devTwo, sreOne, sreTwo, outsider},
 		Grants: []auth.Grant{
 			{Where: "test:1", Roles: []string{"developer", "sre"}, Permissions: []string{"deploy", "rollback", "restart", "scale"}, Targets: []string{"*/*"}},
-			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override", "scale.override"}, Targets: []string{"*/*"}},
+			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override", "scale.override", "break-glass"}, Targets: []string{"*/*"}},
 			{Where: "test:3", Roles: []string{"visitor"}, Permissions: []string{"status", "run.read"}, Targets: []string{"*/*"}},
 		},
 		Requires: []auth.Require{
@@ -248,9 +249,10 @@ type host struct {
 // hooks are called around what a process asks the platform.
 type hooks struct {
 	mu      sync.Mutex
-	current func() error // before Current
-	advance func() error // before Advance
-	cancel  func() error // before Cancel
+	current func() error  // before Current
+	advance func() error  // before Advance
+	cancel  func() error  // before Cancel
+	longest time.Duration // of a call, when more than usual
 }
 
 func (h *hooks) call(which func(*hooks) func() error) error {
@@ -279,7 +281,9 @@ type hooked struct {
 // that is busy with other tests.
 func (d hooked) Timing(t bot.Target) bot.Timing {
 	timing := d.Deployer.(bot.Timed).Timing(t)
-	timing.Call = max(timing.Call, 500*time.Millisecond)
+	d.hooks.mu.Lock()
+	defer d.hooks.mu.Unlock()
+	timing.Call = max(timing.Call, 500*time.Millisecond, d.hooks.longest)
 	return timing
 }
 
@@ -339,7 +343,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	}
 	h.Engine = run.New(c)
 	all := []bot.Command{deploy.New(catalog, h.ledger), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
-		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), cancel.New(h), r.drill.command()}
+		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd
 	}
@@ -444,7 +448,7 @@ func (h *host) road(m bot.Message, bound string) error {
 		return err
 	}
 	c := bot.Call{ID: h.rig.ids.New(), Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: h.rig.clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, Bound: bound}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound}
 	ask, err := p.Command.Resolve(c)
 	if err != nil {
 		return err

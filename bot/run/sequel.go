@@ -32,7 +32,7 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 			return nil, err
 		}
 		call := r.Call
-		call.Message, call.Bound, call.Line, call.Override = "", "", s.Line, ""
+		call.Message, call.Bound, call.Line, call.Override, call.BreakGlass = "", "", s.Line, "", ""
 		child := bot.Run{
 			Number: number, Parent: r.Number, State: bot.Queued, Call: call, Ask: r.Ask,
 			Plan: s.Plan, Digest: s.Plan.Spec.Digest(), Created: at, NotBefore: at.Add(s.After), WakeAt: at.Add(s.After),

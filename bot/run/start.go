@@ -137,7 +137,7 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 		if err := e.put(tx, next); err != nil {
 			return err
 		}
-		return nil
+		return e.takeOver(tx, &next.run)
 	})
 	if err != nil {
 		return err
@@ -156,6 +156,9 @@ func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
 	if r.Decision.Require != "" {
 		detail["require"] = r.Decision.Require
 	}
+	if r.Call.BreakGlass != "" {
+		detail[detailBroke], text["break_glass"] = "true", r.Call.BreakGlass
+	}
 	if err := e.record(tx, r, bot.Record{Kind: bot.Requested, Message: r.Call.Message, Text: text, Detail: detail}); err != nil {
 		return err
 	}
@@ -164,8 +167,8 @@ func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
 
 // recordPassed records that obstacles, if there are any, were overridden.
 func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle) error {
-	if len(obstacles) == 0 {
-		return nil
+	if len(obstacles) == 0 || broken(r) && r.Call.Override == "" {
+		return nil // by break-glass: recordBroken tells of everything at once
 	}
 	var passed []string
 	for _, o := range obstacles {
@@ -253,6 +256,12 @@ func (e *Engine) answerOnly(ctx context.Context, c bot.Call, ask bot.Ask, plan b
 			return Refusal(dec)
 		}
 		r.Digest, r.Decision = plan.Spec.Digest(), dec
+		if c.BreakGlass != "" {
+			if err := e.breakGlass(&r, c.Who); err != nil {
+				return err
+			}
+			dec = r.Decision
+		}
 		card = planCard(&r)
 		card.Outcome, card.Tone = bot.OutcomeOK, bot.Plain
 		card.Title = "dry run, nothing was done: " + plan.Summary

@@ -39,7 +39,18 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if len(table.Rows) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "no runs yet"}}, nil
 			}
-			return bot.Reply{Card: bot.Card{Title: "runs, newest first", Table: table}}, nil
+			card := bot.Card{Title: "runs, newest first", Table: table}
+			open, err := runs.Runs(ctx, bot.RunFilter{ToReview: true, Limit: 50})
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			for _, r := range open {
+				if allowed[r.Ask.Target] || r.Ask.Target == (bot.Target{}) {
+					card.Fields = append(card.Fields, bot.Field{Name: "to review", Value: fmt.Sprintf("#%d %s, by %s on %s: %s",
+						r.Number, r.Plan.Summary, r.Call.Who.Name(), r.Started.Format("01-02 15:04"), r.Call.BreakGlass)})
+				}
+			}
+			return bot.Reply{Card: card}, nil
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
@@ -228,7 +229,9 @@ var errTangled = errors.New("a function of the batch failed after it wrote")
 // try is batch with or without savepoints. With errTangled it gives all who
 // were not answered, in their order, and nothing was changed.
 func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again []*job, failure error) {
+	began := time.Now()
 	if err := w.begin(ctx); err != nil {
+		w.store.committed(len(jobs), began, err)
 		w.lose()
 		for _, j := range jobs {
 			j.answer(err)
@@ -268,6 +271,9 @@ func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again [
 	if err != nil {
 		err = w.store.dialect.commitError(err)
 		w.lose()
+	}
+	if len(w.kept) > 0 {
+		w.store.committed(len(w.kept), began, err)
 	}
 	for _, j := range w.kept {
 		j.answer(err)

@@ -36,6 +36,8 @@ func Exercise(t *testing.T, open Open) {
 		{"closing", closing},
 		{"records", records},
 		{"search", search},
+		{"removal", removal},
+		{"bodies", bodies},
 		{"runs", runs},
 		{"slots", slots},
 		{"due runs", dueRuns},
@@ -44,6 +46,8 @@ func Exercise(t *testing.T, open Open) {
 		{"outgoing", outgoing},
 		{"coalescing", coalescing},
 		{"lanes", lanes},
+		{"backlog", backlog},
+		{"watching", watching},
 		{"durability", durability},
 		{"model", model},
 	} {
