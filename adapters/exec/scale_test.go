@@ -167,7 +167,7 @@ func TestFaultyScaleTables(t *testing.T) {
 		``:                                     `needs argv, an array`,
 		`argv = ["./scale"]`:                   `needs current, an array`,
 		"argv = [\"\"]\ncurrent = [\"./c\"]":   `argv of shop/prod names no program`,
-		"argv = [\"./s\"]\ncurent = [\"./c\"]": `curent`,
+		"argv = [\"./s\"]\ncurent = [\"./c\"]": `strict mode`,
 		"argv = [\"./s\"]\ncurrent = [\"\\u0000\"]": `NUL`,
 	} {
 		if _, err := w.bindScale(text); bot.KindOf(err) != bot.Invalid || !strings.Contains(err.Error(), want) {
