@@ -60,7 +60,7 @@ func (t *telling) record(s store.Sealed) {
 		}
 	case r.Kind == bot.DeniedRecord:
 		t.denied(r)
-	case r.Kind == bot.FailedKind || r.Kind == bot.UnknownKind:
+	case r.Kind == bot.FailedKind || r.Kind == bot.UnknownKind || r.Kind == bot.ConfiguredKind && r.Error != "":
 		t.single(own(r, bot.Bad))
 	default:
 		t.single(own(r, bot.Plain))

@@ -45,7 +45,7 @@ func (l *loader) bot() {
 	if b.State != "" {
 		l.out.Bot.State = l.path(b.State)
 	}
-	l.out.Bot.Socket = l.path("quarterdeck.sock")
+	l.out.Bot.Socket = l.path(defaultSocket)
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}
@@ -247,7 +247,7 @@ func (l *loader) people() {
 	for i, p := range l.in.Person {
 		at := l.root.at("person").elem(i)
 		l.name(at.at("name"), "a person", p.Name, at.has("name"))
-		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub}
+		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub, Disabled: p.Disabled}
 		for j, a := range p.Accounts {
 			l.account(at.at("accounts").elem(j), p.Name, bot.AccountID(a))
 			person.Accounts = append(person.Accounts, bot.AccountID(a))

@@ -272,7 +272,8 @@ func TestTables(t *testing.T) {
 func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
-		"listen": true, "log": true, "stop": true, "heartbeat": true}
+		"listen": true, "log": true, "stop": true, "heartbeat": true, "include": true, "template": true, "person.disabled": true,
+		"action": true, "action.run": true, "action.arguments": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -61,7 +61,7 @@ func (l *loader) scale(n *node, t bot.Target, v any) *Scale {
 	before := len(l.faults)
 	l.table(ours, n, reflect.ValueOf(&first).Elem())
 	if len(ours) > 0 && len(l.faults) == before {
-		s.Bounds[""] = l.bounds(n, t, "", first)
+		s.Bounds[""] = l.allowed(n, t, "", first)
 	}
 	if len(ours) == 0 && dimensions == nil {
 		l.failf(n, "add max = N", "scale of %s says nothing of how much there may be", t)
@@ -85,14 +85,14 @@ func (l *loader) scale(n *node, t bot.Target, v any) *Scale {
 		}
 		before := len(l.faults)
 		if l.table(inner, at, reflect.ValueOf(&b).Elem()); len(l.faults) == before {
-			s.Bounds[name] = l.bounds(at, t, name, b)
+			s.Bounds[name] = l.allowed(at, t, name, b)
 		}
 	}
 	return s
 }
 
-// bounds checks what stands at n.
-func (l *loader) bounds(n *node, t bot.Target, dimension string, b bounds) Bounds {
+// allowed checks what stands at n.
+func (l *loader) allowed(n *node, t bot.Target, dimension string, b bounds) Bounds {
 	what := strings.TrimSpace(dimension + " of " + t.String())
 	if dimension == "" {
 		what = "scale of " + t.String()

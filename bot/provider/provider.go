@@ -121,6 +121,9 @@ type Options struct {
 	Clock bot.Clock
 	// Redact hides what must not leave the process's output.
 	Redact func(string) string
+	// Secrets opens what the table names as "env:NAME" or "file:PATH", so that it
+	// is hidden everywhere.
+	Secrets *bot.Secrets
 }
 
 // Provider is one configured system, from a [provider.NAME] table. Binding is

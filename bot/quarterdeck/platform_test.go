@@ -70,6 +70,9 @@ func stagePlatform(verb string) (code int) {
 	switch {
 	case there("refuse"):
 		return say(2, "refused", "the release window is closed")
+	case there("careless"): // it tells everybody its secret
+		fmt.Fprintf(log, "signing in with %s\n", os.Getenv("TOKEN"))
+		return say(1, "failed", "could not sign in with %s", os.Getenv("TOKEN"))
 	case there("fail"):
 		return say(1, "failed", "the disk is full")
 	}
@@ -95,7 +98,7 @@ func stagePlatform(verb string) (code int) {
 	}
 	defer os.Remove(at("deploying"))
 	say(0, "rolling", "replacing 1 of 2")
-	for end := time.Now().Add(time.Minute); verb == "deploy" && there("slow") && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); verb != "rollback" && there("slow") && time.Now().Before(end); {
 		select {
 		case <-term:
 			return say(1, "aborted", "stopped; %s is still live", live)

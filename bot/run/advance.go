@@ -48,7 +48,7 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 // deadline is durable before the call is made, and what it brought is written
 // only if the fence taken with it is still the newest.
 func (e *Engine) advance(ctx context.Context, c *current) error {
-	wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
+	wf, ok := e.workflow(&c.run)
 	if !ok {
 		return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
 			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind

@@ -80,6 +80,7 @@ func (e *Engine) settle(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Record, docs []bot.Document) error {
 	r := &c.run
 	r.State, r.Ended, r.InCall = state, e.Clock.Now(), false
+	e.forget(r.Number)
 	rec.Detail, rec.Text = maps.Clone(rec.Detail), maps.Clone(rec.Text)
 	if rec.Detail == nil {
 		rec.Detail = map[string]string{}
@@ -126,7 +127,7 @@ func later(a, b time.Time) time.Time {
 
 // wakeQueue makes the runs that wait for r's slot due now.
 func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
-	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(r), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return err
 	}

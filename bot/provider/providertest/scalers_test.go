@@ -61,7 +61,7 @@ type carelessScaler struct {
 
 const (
 	forgetsCurrent = "does not say what there is"
-	takesAnything  = "takes what is for another target"
+	takesForeign  = "takes what is for another target"
 )
 
 func (c carelessScaler) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progress, error) {
@@ -75,7 +75,7 @@ func (c carelessScaler) Cancel(ctx context.Context, h bot.Handle) (bot.Handle, e
 func (c carelessScaler) Timing(t bot.Target) bot.Timing { return c.Scaler.(bot.Timed).Timing(t) }
 
 func (c carelessScaler) Begin(body provider.Scaling, t bot.Task) (bot.Handle, error) {
-	if c.mistake == takesAnything {
+	if c.mistake == takesForeign {
 		body.Target = target
 	}
 	return c.Scaler.Begin(body, t)
@@ -93,7 +93,7 @@ func (c carelessScaler) Dimensions(ctx context.Context) ([]provider.Dimension, e
 // own, which has to fail.
 func TestScalerSuiteCatches(t *testing.T) {
 	t.Parallel()
-	for _, mistake := range []string{forgetsInterruption, guessesSuccess, inventsState, swallowsCancel, saysNothing, forgetsCurrent, takesAnything} {
+	for _, mistake := range []string{forgetsInterruption, guessesSuccess, inventsState, swallowsCancel, saysNothing, forgetsCurrent, takesForeign} {
 		t.Run(mistake, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCarelessScaler$")
