@@ -121,7 +121,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -218,13 +218,18 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 func (a *App) Warnings() []string {
 	lines := append(slices.Clone(a.warnings), a.exposed()...)
 	for _, s := range a.Config.Services {
-		deployer, err := a.Catalog.Deployer(s.Target)
-		if err != nil {
-			continue
+		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
+			if d, ok := deployer.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+				}
+			}
 		}
-		if d, ok := deployer.(provider.Inspected); ok {
-			for _, line := range d.Inspect() {
-				lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+		if scaler, err := a.Catalog.Scaler(s.Target); err == nil {
+			if d, ok := scaler.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
 			}
 		}
 	}

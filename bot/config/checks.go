@@ -408,6 +408,10 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Deploy, s.Components = l.components(n.at(kind), t, table)
 			continue
 		}
+		if kind == "scale" {
+			s.Scale = l.scale(n.at(kind), t, values[kind])
+			continue
+		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
 		case "deploy":
 			s.Deploy = b
