@@ -285,6 +285,9 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 		r.Result, r.Plan.Noop = plan.Noop, plan.Noop
 		return e.drop(ctx, c)
 	}
+	if plan, err = e.guardedPlan(ctx, call, r.Ask, plan); err != nil {
+		return err
+	}
 	known := r.Plan.Obstacles
 	plan.Slot = r.Plan.Slot // it is the one held
 	r.Plan, r.Digest, c.planned = plan, plan.Spec.Digest(), true
