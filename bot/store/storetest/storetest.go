@@ -44,6 +44,7 @@ func Exercise(t *testing.T, open Open) {
 		{"outgoing", outgoing},
 		{"coalescing", coalescing},
 		{"lanes", lanes},
+		{"claims", claims},
 		{"durability", durability},
 		{"model", model},
 	} {
