@@ -215,7 +215,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer s.Close()
 	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
 
-	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger,
+	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	commands := map[string]bot.Command{}
 	workflows := map[string]bot.Workflow{}

@@ -49,12 +49,14 @@ type Config struct {
 // Router implements bot.Inbound. Safe for concurrent use.
 type Router struct {
 	Config
+	owner   string // this start of this process, for claims
 	limits  *limiter
 	arrived chan bot.Message
 	slots   chan struct{}
 
 	mu     sync.Mutex
 	active map[string]bool // message IDs being handled by this process
+	mine   map[string]bool // received by this process, and not handled yet
 }
 
 // New makes a Router; Run makes it handle what Receive takes in.
@@ -77,7 +79,7 @@ func New(c Config) *Router {
 	if c.Reach == nil {
 		c.Reach = func(string) {}
 	}
-	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
+	return &Router{Config: c, owner: c.IDs.New(), mine: map[string]bool{}, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
 		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
 }
 
@@ -108,6 +110,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if !fresh {
 		return bot.Receipt{Duplicate: true}, nil
 	}
+	r.expect(m.ID)
 	r.Reach("message received")
 	select {
 	case r.arrived <- m:
@@ -160,7 +163,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case m := <-r.arrived:
-			r.dispatch(ctx, &workers, m)
+			r.dispatch(ctx, &workers, m, false)
 		case <-sweep.C:
 			r.sweep(ctx, &workers)
 		case <-forget.C:
@@ -174,7 +177,12 @@ func (r *Router) Run(ctx context.Context) error {
 const claims = 24 * time.Hour
 
 func (r *Router) forget(ctx context.Context) {
-	err := r.Store.Update(ctx, func(tx store.Tx) error { return tx.Forget(r.Clock.Now().Add(-claims)) })
+	err := r.Store.Update(ctx, func(tx store.Tx) error {
+		if err := forgetClaims(tx, r.Clock.Now().Add(-time.Hour)); err != nil {
+			return err
+		}
+		return tx.Forget(r.Clock.Now().Add(-claims))
+	})
 	if err != nil && ctx.Err() == nil {
 		r.Logger.Error("forget old messages", "err", err)
 	}
@@ -183,7 +191,7 @@ func (r *Router) forget(ctx context.Context) {
 func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 	var found []store.Inbound
 	err := r.Store.View(ctx, func(rd store.Reader) (err error) {
-		found, err = rd.Unfinished(cap(r.slots))
+		found, err = rd.Unfinished(4 * cap(r.slots)) // other replicas have theirs among them
 		return err
 	})
 	if err != nil {
@@ -192,14 +200,22 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 		}
 		return
 	}
-	for _, in := range found {
-		r.dispatch(ctx, workers, in.Message)
+	own, others := r.claimable(found)
+	for _, m := range own {
+		r.dispatch(ctx, workers, m, false)
+	}
+	taken, err := r.claim(ctx, others)
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Error("take messages over", "err", err)
+	}
+	for _, m := range taken {
+		r.dispatch(ctx, workers, m, true)
 	}
 }
 
 // dispatch hands a message to a worker. Urgent lines do not wait for one of
-// the bounded places; the others do, in the inbox.
-func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message) {
+// the bounded places; the others do, in the inbox. taken says that it is claimed.
+func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message, taken bool) {
 	r.mu.Lock()
 	if r.active[m.ID] {
 		r.mu.Unlock()
@@ -221,11 +237,14 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 		defer func() {
 			r.mu.Lock()
 			delete(r.active, m.ID)
+			delete(r.mine, m.ID)
 			r.mu.Unlock()
 			if bounded {
 				<-r.slots
 			}
 		}()
+		done := r.keep(ctx, m.ID, taken)
+		defer done()
 		r.handle(ctx, m)
 	})
 }

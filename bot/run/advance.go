@@ -58,15 +58,15 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	}
 	timing := timingOf(wf, c.run.Ask.Target)
 	interrupted := c.run.InCall
-	var deadline time.Time
+	var deadline, begun time.Time
 	err := e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r, now := &c.run, e.Clock.Now()
 		// Counted from before the commit, as the lease is: a process that was
 		// stopped in between must not call when its lease is over.
-		deadline = time.Now().Add(timing.Call)
+		deadline, begun = time.Now().Add(timing.Call), now
 		r.Fence++
 		r.InCall, r.Acted, r.WakeAt = true, true, now
-		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle)
+		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle+e.allowance())
 		return e.put(tx, c)
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	e.Reach("call begun")
 	call, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if call.Err() != nil {
+	if call.Err() != nil || e.overslept(begun, timing.Call) {
 		return nil // too late to call; whoever comes next looks first
 	}
 	handle := c.run.Handle

@@ -74,6 +74,7 @@ type Engine struct {
 
 	mu     sync.Mutex
 	active map[int64]bool // runs this process is working on
+	mine   map[int64]bool // runs this process worked on last, as far as it knows
 }
 
 // New makes an Engine; Run makes it work.
@@ -96,7 +97,7 @@ func New(c Config) *Engine {
 	if c.Reach == nil {
 		c.Reach = func(string) {}
 	}
-	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}}
+	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}, mine: map[int64]bool{}}
 }
 
 // Wake makes the engine look for due runs now.
@@ -131,6 +132,10 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
+				if wait := e.leave(row); wait > 0 {
+					nap = min(nap, wait)
+					continue
+				}
 				if e.begin(row.Number) {
 					workers.Go(func() {
 						defer e.end(row.Number)
@@ -191,6 +196,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
+	e.own(row.Number)
 	c, err := e.decode(row)
 	if err == nil {
 		switch c.run.State {
@@ -201,6 +207,9 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
 		}
+	}
+	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {
+		e.disowned(row.Number)
 	}
 	switch {
 	case errors.Is(err, store.ErrForged) && c != nil:
