@@ -338,7 +338,7 @@ func (p *Policy) Sees(who bot.Identity, t bot.Target) bool {
 	at := p.place(t.Resource())
 	held := p.match.subjects(p, who)
 	for _, s := range held.all() {
-		for _, info := range bot.Permissions() {
+		for _, info := range p.permissions {
 			if info.Resource != bot.KindTarget {
 				continue
 			}

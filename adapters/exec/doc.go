@@ -8,6 +8,9 @@
 // however often one operation is asked for), OP_ACTOR, OP_VERSION, OP_ARTEFACT,
 // OP_FROM and OP_REASON. Standard input is empty.
 //
+// An action has its values in its argv, each inside the one element that names it,
+// and OP_SERVICE and OP_ENV are empty where it has no target.
+//
 // A line on standard output that is a JSON object with phase, percent, message
 // or url is progress; every other line is log. Exit status 0 is done, 1 failed,
 // 2 refused (nothing was done) and 75 try again later (nothing was done). The

@@ -34,10 +34,12 @@ const (
 
 // state is what a handle holds. Everything else is in the folder.
 type state struct {
-	Deployment provider.Deployment `json:"deployment"`
-	Task       bot.Task            `json:"task"`
-	Host       string              `json:"host"`
-	Begun      time.Time           `json:"begun"`
+	Deployment provider.Deployment `json:"deployment,omitzero"`
+	// Invocation is what an action was asked for, in place of a Deployment.
+	Invocation *provider.Invocation `json:"invocation,omitempty"`
+	Task       bot.Task             `json:"task"`
+	Host       string               `json:"host"`
+	Begun      time.Time            `json:"begun"`
 	// Seen is set once a claim was seen: a folder without one is then a loss.
 	Seen bool `json:"seen,omitempty"`
 	// The newest launch: which attempt, in which boot, and until when since
@@ -317,6 +319,9 @@ func (l *look) unknown(why, where string) (bot.Handle, bot.Progress, error) {
 
 // check says what a person is to look at.
 func (l *look) check() string {
+	if in := l.s.Invocation; in != nil {
+		return fmt.Sprintf("look what %s did, and what the log of whatever it works on says about operation %s", l.subject(), l.h.Key)
+	}
 	dep := l.s.Deployment
 	what := fmt.Sprintf("whether %s is live in %s", dep.To.Version, dep.Target)
 	if dep.Action == provider.Restart {

@@ -225,6 +225,7 @@ type deployer struct {
 	*execProvider
 	target bot.Target
 	table  DeployTable
+	action *actor // whose operation it runs, nil for deployments
 }
 
 // Ways gives the only way back: the older release as a new deployment.

@@ -98,6 +98,8 @@ func everything(s store.Store) error {
 		note(err)
 		_, _, err = r.NextOutgoing()
 		note(err)
+		_, err = r.(store.Counter).Backlog()
+		note(err)
 		return errors.Join(errs...)
 	}
 	writings := func(tx store.Tx) error {

@@ -96,6 +96,7 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 		Read:    o.pool(c, o.limits.forReading(), readers),
 		Readers: readers,
 		Dialect: dialect(o.limits),
+		Purge:   func(ctx context.Context) error { return o.purge(ctx, c) },
 	}), nil
 }
 

@@ -9,19 +9,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 
-	"github.com/sourcegraph/conc/pool"
-
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
+	"quarterdeck/bot/logging"
+	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -42,6 +44,7 @@ type Tables struct {
 // CommandNeeds is what commands are made with.
 type CommandNeeds struct {
 	Catalog *provider.Catalog
+	Actions *action.Table
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -57,9 +60,27 @@ type Options struct {
 	Version string
 	Clock   bot.Clock
 	IDs     bot.IDs
-	Logger  *slog.Logger
+	// Logger is written to with every secret hidden; default none.
+	Logger *slog.Logger
+	// Serve opens the configured listeners, sends the heartbeat and tells the
+	// init system. A bot that is started for one command does none of it.
+	Serve bool
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
+}
+
+// complete gives o with its defaults.
+func (o Options) complete() Options {
+	if o.Clock == nil {
+		o.Clock = bot.SystemClock{}
+	}
+	if o.IDs == nil {
+		o.IDs = bot.RandomIDs{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return o
 }
 
 // App is one assembled bot. Make it with New, run it once with Run.
@@ -68,6 +89,7 @@ type App struct {
 	Policy    *auth.Policy
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
+	Actions   *action.Table
 
 	tables  Tables
 	options Options
@@ -77,6 +99,12 @@ type App struct {
 
 	ready chan struct{}
 	once  sync.Once
+
+	hurry context.Context // ends when the bot is to stop at once; its cause says why
+	fail  context.CancelCauseFunc
+
+	mu        sync.Mutex
+	listening map[bot.Listener]net.Addr
 }
 
 // Known gives the names that a configuration may use with these tables.
@@ -88,6 +116,11 @@ func (t Tables) Known() config.Known {
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
+	}
+	if t.Commands != nil {
+		for _, c := range t.Commands(CommandNeeds{}) {
+			k.Verbs = append(k.Verbs, c.Name)
+		}
 	}
 	return k
 }
@@ -116,19 +149,14 @@ func Load(path string, t Tables) (*config.Config, error) {
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
 // line for each fault, "config.toml:41: ...", in the order of the file.
 func New(c *config.Config, t Tables, o Options) (*App, error) {
-	if o.Clock == nil {
-		o.Clock = bot.SystemClock{}
-	}
-	if o.IDs == nil {
-		o.IDs = bot.RandomIDs{}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
+	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
 	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	o.Logger = logging.New(o.Logger, redact)
+	a.options = o
+	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{file: filepath.Base(c.Path)}
-	a.Catalog = bindAll(c, t, o, redact, f)
+	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -145,13 +173,14 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	}
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
 		f.add(f.file, err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.file, err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
-	a.guide = &router.Guide{Catalog: a.Catalog}
+	a.checkVerbs(f)
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -175,7 +204,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // one line each, "config.toml:41: ...", in the order of the file. None of it
 // keeps the bot from starting.
 func (a *App) Warnings() []string {
-	var lines []string
+	lines := a.exposed()
 	for _, s := range a.Config.Services {
 		deployer, err := a.Catalog.Deployer(s.Target)
 		if err != nil {
@@ -187,6 +216,7 @@ func (a *App) Warnings() []string {
 			}
 		}
 	}
+	lines = append(lines, a.actionWarnings()...)
 	return lines
 }
 
@@ -204,8 +234,14 @@ func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, er
 	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
 }
 
-// Run opens the store, records that it started, and serves until ctx ends.
-// What is under way then is in the store and is taken up at the next start.
+// Hurry has a bot that stops, or is about to, do so without waiting for the calls
+// under way. It may be called at any time.
+func (a *App) Hurry() { a.fail(nil) }
+
+// Run opens the store, records that it started, and serves until ctx ends. Then
+// it takes nothing more, gives the calls under way the configured time, delivers
+// what is due and returns. What is under way then is in the store, held by no
+// lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
 	s, err := OpenStore(ctx, c, a.tables)
@@ -215,7 +251,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer s.Close()
 	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
 
-	deliverer := &outbox.Deliverer{Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
+	draining, flush := make(chan struct{}), make(chan struct{})
+	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
+	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	commands := map[string]bot.Command{}
 	workflows := map[string]bot.Workflow{}
@@ -234,12 +272,14 @@ func (a *App) Run(ctx context.Context) error {
 		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
-		Posted:    posted, Reach: reach,
+		Posted:    posted, Reach: reach, Draining: draining, Meter: meter,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
+	var verbs []string
 	for _, cmd := range all {
 		commands[cmd.Name] = cmd
+		verbs = append(verbs, cmd.Name)
 		for _, w := range cmd.Workflows {
 			workflows[w.Kind()] = w
 		}
@@ -249,25 +289,37 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
-		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Rate: c.Bot.Rate})
+		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Draining: draining, Meter: meter, Rate: c.Bot.Rate})
 	a.guide.Router = r
+	meter.Verbs(verbs)
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	if err != nil {
+		return err
+	}
+	defer w.close()
 	if err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
+	w.checkpoints(checkpointer)
 
-	// Whatever ends first ends everything; a part that fails says why.
-	parts := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
-	parts.Go(engine.Run)
-	parts.Go(r.Run)
-	parts.Go(deliverer.Run)
-	parts.Go(mirror.Run)
-	parts.Go(checkpointer.Run)
-	for _, chat := range a.chats {
-		parts.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
+	// A part that fails ends everything at once and says why.
+	life := context.WithoutCancel(ctx)
+	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
+	parts.work.Go(engine.Run)
+	parts.work.Go(r.Run)
+	parts.tell.Go(mirror.Run)
+	parts.tell.Go(checkpointer.Run)
+	if c.Audit.Retain > 0 {
+		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
 	}
-	parts.Go(func(ctx context.Context) error {
+	parts.post.Go(deliverer.Run)
+	for _, chat := range a.chats {
+		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
+	}
+	w.run(parts.front)
+	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {
 			if l, ok := chat.(interface{ Listening() <-chan struct{} }); ok {
 				select {
@@ -277,34 +329,49 @@ func (a *App) Run(ctx context.Context) error {
 				}
 			}
 		}
+		w.ready()
 		a.once.Do(func() { close(a.ready) })
 		return nil
 	})
-	err = parts.Wait()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
+	select {
+	case <-ctx.Done():
+	case <-a.hurry.Done():
 	}
-	return err
+	o.Logger.Info("stopping", "within", c.StopWithin)
+	w.stopping()
+	close(draining)
+	parts.drain(a.hurry, c.StopWithin, o.Logger)
+	if err := context.Cause(a.hurry); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // Verify checks the audit log of the configured database against the
 // configured checkpoint file and against further checkpoints, each a line as
-// posted or the path of a file of such lines.
-func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (audit.Report, error) {
-	s, err := OpenStore(ctx, c, t)
+// posted or the path of a file of such lines. With the folder of an archive, the
+// archived segments are checked as the beginning of the same chain.
+func Verify(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (audit.Report, error) {
+	s, o, err := checked(ctx, c, t, against, archive)
 	if err != nil {
 		return audit.Report{}, err
 	}
 	defer s.Close()
+	return audit.Verify(ctx, s, o)
+}
+
+// checked opens the configured database and says what to hold its log against.
+func checked(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (store.Store, audit.VerifyOptions, error) {
 	public, err := audit.ReadPublicKey(c.Audit.Key)
 	if err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
+	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints, Archive: archive}
 	if err := hold(&o, against); err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	return audit.Verify(ctx, s, o)
+	s, err := OpenStore(ctx, c, t)
+	return s, o, err
 }
 
 // VerifyExport checks what audit.Export wrote against checkpoints, as Verify
@@ -323,6 +390,20 @@ func VerifyExport(ctx context.Context, export io.Reader, key string, against []s
 		return audit.Report{}, err
 	}
 	return audit.VerifyExport(ctx, export, o)
+}
+
+// VerifyArchive checks the segments in dir by themselves, with the public key at
+// the path key, and against checkpoints as Verify does.
+func VerifyArchive(ctx context.Context, dir, key string, against []string) (audit.Report, error) {
+	public, err := audit.ReadPublicKey(key)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	o := audit.VerifyOptions{PublicKey: public}
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
+	}
+	return audit.VerifyArchive(ctx, dir, o)
 }
 
 // hold adds checkpoints, each a line as posted or the path of a file of such

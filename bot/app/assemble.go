@@ -13,6 +13,7 @@ import (
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/nearest"
@@ -32,8 +33,9 @@ func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 	return people, roles
 }
 
-func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog) auth.Rules {
-	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets()}
+func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog, actions *action.Table) auth.Rules {
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets(),
+		Permissions: actions.Permissions()}
 	for _, g := range c.Grants {
 		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,
 			Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
@@ -147,7 +149,7 @@ func approvers(d *directory.Directory, p *auth.Policy, from []string) (able int,
 // bindAll opens the configured providers and binds every service to them. What
 // could not be bound is a fault; the target is in the catalog all the same, so
 // that nothing else is said of rules that name it.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) *provider.Catalog {
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (*provider.Catalog, *action.Table) {
 	opened := map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
@@ -179,7 +181,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After)
+	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
 }
 
 // bindingDigest tells what a target's bindings and their providers say.
@@ -187,10 +189,15 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	if s.Deploy == nil {
 		return ""
 	}
+	return boundDigest(c, "deploy", s.Deploy)
+}
+
+// boundDigest tells what one binding and its provider say.
+func boundDigest(c *config.Config, kind string, b *config.Binding) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+	fmt.Fprintf(sum, "%s %q %s", kind, b.Provider, textOf(b.Raw))
 	for _, p := range c.Providers {
-		if p.Name == s.Deploy.Provider {
+		if p.Name == b.Provider {
 			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
 		}
 	}
@@ -218,7 +225,11 @@ type setting struct {
 func (a *App) settings(log *audit.Log, seal store.Seal) map[string]setting {
 	kept := map[string]setting{}
 	for key, value := range a.Config.Settings() {
-		kept[key] = setting{Text: log.Redact(value), Mark: seal.Mark("setting "+key, []byte(value))}
+		text := log.Redact(value)
+		if key == "heartbeat.url" && !strings.HasPrefix(text, `"env:`) && !strings.HasPrefix(text, `"file:`) {
+			text = `"redacted"` // the address itself is the secret
+		}
+		kept[key] = setting{Text: text, Mark: seal.Mark("setting "+key, []byte(value))}
 	}
 	return kept
 }
@@ -288,7 +299,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
-		if _, err := log.Append(tx, rec); err != nil {
+		if err := recordRules(tx, log, rec, snapshot, settings); err != nil {
 			return err
 		}
 		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {

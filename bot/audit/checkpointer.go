@@ -128,6 +128,14 @@ func (c *Checkpointer) lookUp() error {
 	return nil
 }
 
+// Last gives the last checkpoint that was written, also by an earlier process;
+// found is false when there is none that is known of.
+func (c *Checkpointer) Last() (cp Checkpoint, found bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last, c.last.Seq > 0
+}
+
 // Write signs the present head, appends the checkpoint to the file durably and
 // then enqueues it to the channels. It does so whether or not one is due. An
 // empty log is an Error of kind Conflict.

@@ -49,6 +49,7 @@ const (
 	threadLines = 15               // records in one post of a thread
 	maxSpans    = 40               // runs of sequences that one footer holds
 	passTimeout = 20 * time.Second // for one look at one channel
+	lastPass    = 5 * time.Second  // for the looks at the end
 )
 
 // Wake makes the Mirror look at the log now.
@@ -64,7 +65,8 @@ func (m *Mirror) init() {
 	m.once.Do(func() { m.wake = make(chan struct{}, 1) })
 }
 
-// Run mirrors until ctx ends. What cannot be written is logged and tried again.
+// Run mirrors until ctx ends, and then what there is once more. What cannot be
+// written is logged and tried again.
 func (m *Mirror) Run(ctx context.Context) error {
 	m.init()
 	ticker := time.NewTicker(mirrorLook)
@@ -75,6 +77,11 @@ func (m *Mirror) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPass)
+			defer cancel()
+			for _, channel := range m.Channels {
+				m.catchUp(end, channel)
+			}
 			return nil
 		case <-m.wake:
 		case <-ticker.C:
@@ -178,7 +185,11 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 	next := c.Next
 	t := &telling{tx: tx, channel: channel, now: m.Clock.Now(), cursor: &c}
 	if !found {
-		t.begin(head)
+		a, _, err := anchorOf(tx)
+		if err != nil {
+			return false, false, err
+		}
+		t.begin(head, a)
 	}
 	if c.Next > head.Seq+1 {
 		t.alarm(fmt.Sprintf("the audit log was cut off: it ends with record %d, and this channel was told up to record %d", head.Seq, c.Next-1))
@@ -206,10 +217,11 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 }
 
 // begin sets where a channel that was never told anything starts: with the
-// whole log while that is short, else at its end.
-func (t *telling) begin(head store.Head) {
-	t.cursor.Next = 1
-	if head.Seq > backlog {
+// whole log while that is short, else at its end. What lies in the archive is
+// not told.
+func (t *telling) begin(head store.Head, a Anchor) {
+	t.cursor.Next = a.Seq + 1
+	if head.Seq-a.Seq > backlog {
 		t.cursor.Next = head.Seq + 1
 		t.single(bot.Card{Tone: bot.Plain, Title: fmt.Sprintf("the audit log is written here from record %d on", head.Seq+1),
 			Text: "What came before is in the log itself."})

@@ -25,7 +25,7 @@ func Say(r bot.Record) string {
 		return Actor(r) + " asked for " + asked(r)
 	case bot.ConfiguredKind:
 		if seq := r.Detail[detailErased]; seq != "" {
-			return fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq)
+			return joined(fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq), value(r, "reason"))
 		}
 		if lines := value(r, "difference"); lines != "" {
 			return "people, rules or settings changed: " + strings.Join(strings.Fields(lines), " ")

@@ -42,6 +42,8 @@ roles = ["developer"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
+[log]
+level = "error"
 `
 
 func configure(dir, channel, chat string) (string, error) {
@@ -294,7 +296,7 @@ func program(s *suite) error {
 // serveOnce starts the program, waits until its socket answers and its memory
 // has settled, and stops it.
 func serveOnce(bin, path, socket string) (took time.Duration, rss float64, err error) {
-	cmd := exec.Command(bin, "serve", "--config", path, "--log-level", "ERROR")
+	cmd := exec.Command(bin, "serve", "--config", path)
 	cmd.Stderr = os.Stderr
 	began := time.Now()
 	if err := cmd.Start(); err != nil {

@@ -121,6 +121,7 @@ func (l *loader) audit() {
 		}
 		l.out.Audit.Redact = append(l.out.Audit.Redact, re)
 	}
+	l.archive()
 	l.files()
 }
 
@@ -154,6 +155,7 @@ func (l *loader) files() {
 		{"bot.state", l.out.Bot.State, b.at("state")},
 		{"audit.key", l.out.Audit.Key, a.at("key")},
 		{"audit.checkpoints", l.out.Audit.Checkpoints, a.at("checkpoints")},
+		{"audit.archive", l.out.Audit.Archive, a.at("archive")},
 	} {
 		if other, found := taken[f.path]; found && f.path != "" {
 			l.failf(f.at, "give each a path of its own", "%s and %s are the same path", f.key, other)

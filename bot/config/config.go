@@ -4,10 +4,12 @@
 package config
 
 import (
+	"log/slog"
 	"regexp"
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 )
 
 // Known is the names that a configuration may use, from the program's tables.
@@ -18,6 +20,7 @@ type Known struct {
 	NoRule    map[string]func(bot.ChannelID) string
 	Providers []string // provider types: "exec"
 	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
+	Verbs     []string // names of the commands that are built in: "deploy", "freeze add"
 }
 
 // Config is a whole configuration. All paths are absolute.
@@ -37,6 +40,12 @@ type Config struct {
 	Providers    []Provider
 	Services     []Service
 	Freezes      []Freeze
+	Listen       map[bot.Listener]string // "HOST:PORT" of the listeners that are on
+	ListenAt     map[bot.Listener]string // where that stands: "config.toml:33"
+	Log          Log
+	StopWithin   time.Duration // for what is under way when the bot is told to stop
+	Heartbeat    *Heartbeat    // nil for none
+	Actions      []Action
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -61,6 +70,8 @@ type Audit struct {
 	Key         string // path of the key that signs checkpoints
 	Checkpoints string // path of the checkpoint file
 	Redact      []*regexp.Regexp
+	Retain      time.Duration // how long records stay in the database; 0 for ever
+	Archive     string        // folder they are moved to then
 }
 
 // Person is one [[person]].
@@ -119,6 +130,13 @@ type Freeze struct {
 	Reason       string
 }
 
+// Action is one [[action]]: what it is, and what runs it.
+type Action struct {
+	action.Definition
+	Where string
+	Run   *Binding // nil where a fault was found in it
+}
+
 // Service is one [service.NAME.ENV].
 type Service struct {
 	Where  string
@@ -131,4 +149,20 @@ type Service struct {
 type Binding struct {
 	Provider string
 	Raw      bot.Raw // without provider
+}
+
+// Log is the [log] table: how the program's own log is written.
+type Log struct {
+	JSON  bool
+	Level slog.Level
+}
+
+// Heartbeat is the [heartbeat] table: what is told, for as long as the bot
+// works, that it does.
+type Heartbeat struct {
+	Where string
+	// URL is a reference, "env:NAME" or "file:PATH" with an absolute path, or
+	// the address itself. It is a secret: whoever knows it can keep it quiet.
+	URL   string
+	Every time.Duration
 }

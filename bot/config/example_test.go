@@ -93,6 +93,7 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
+		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {
 			count++

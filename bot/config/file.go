@@ -18,6 +18,8 @@ type file struct {
 		Key         string   `toml:"key"`
 		Checkpoints string   `toml:"checkpoints"`
 		Redact      []string `toml:"redact"`
+		Retain      string   `toml:"retain"`
+		Archive     string   `toml:"archive"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {
@@ -64,9 +66,52 @@ type file struct {
 		Every        string   `toml:"every"`
 		Reason       string   `toml:"reason"`
 	} `toml:"freeze"`
+	Listen struct {
+		Public   string `toml:"public"`
+		Internal string `toml:"internal"`
+		Flags    string `toml:"flags"`
+	} `toml:"listen"`
+	Log struct {
+		Format string `toml:"format"`
+		Level  string `toml:"level"`
+	} `toml:"log"`
+	Stop struct {
+		Within string `toml:"within"`
+	} `toml:"stop"`
+	Heartbeat *struct {
+		URL   string `toml:"url"`
+		Every string `toml:"every"`
+	} `toml:"heartbeat"`
+	Action []struct {
+		Name       string         `toml:"name"`
+		Summary    string         `toml:"summary"`
+		Help       string         `toml:"help"`
+		Permission string         `toml:"permission"`
+		Slot       string         `toml:"slot"`
+		Undo       string         `toml:"undo"`
+		Reads      bool           `toml:"reads"`
+		Run        map[string]any `toml:"run"`
+		Arguments  []argument     `toml:"arguments"`
+	} `toml:"action"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`
 	Provider map[string]map[string]any            `toml:"provider"`
 	Service  map[string]map[string]map[string]any `toml:"service"`
+}
+
+// argument is one argument of an [[action]].
+type argument struct {
+	Name      string   `toml:"name"`
+	Type      string   `toml:"type"`
+	Help      string   `toml:"help"`
+	Optional  bool     `toml:"optional"`
+	Default   string   `toml:"default"`
+	Pattern   string   `toml:"pattern"`
+	MaxLength *int     `toml:"max_length"`
+	Choices   []string `toml:"choices"`
+	Min       *int64   `toml:"min"`
+	Max       *int64   `toml:"max"`
+	Shortest  string   `toml:"shortest"`
+	Longest   string   `toml:"longest"`
 }

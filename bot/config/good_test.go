@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec"}, Bindings: []string{"deploy"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -35,6 +35,8 @@ channels = ["file:audit.txt"]
 key = "file:data/audit.key"
 checkpoints = "data/marks.txt"
 redact = ["card=[0-9]+"]
+retain = "400d"
+archive = "data/archive"
 [chat.terminal]
 impersonate = false
 [chat.file]
@@ -82,7 +84,19 @@ deploy = { provider = "scripts", argv = ["./deploy"] }
 environments = ["prod"]
 every = "fri 16:00 - mon 08:00"
 reason = "nobody is here"
-`
+[listen]
+public = "127.0.0.1:8080"
+internal = "127.0.0.1:8081"
+flags = "127.0.0.1:8082"
+[log]
+format = "json"
+level = "info"
+[stop]
+within = "20s"
+[heartbeat]
+url = "env:HEARTBEAT_URL"
+every = "1m"
+` + goodActions
 
 // load writes text as config.toml into a folder of its own and loads it.
 func load(t testing.TB, text string) (*config.Config, error) {

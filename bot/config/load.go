@@ -50,7 +50,7 @@ func Survey(path string, known Known) (c *Config, told func(where string) bool, 
 	faulty := map[string]bool{}
 	for _, f := range l.faults {
 		switch f.top {
-		case "bot", "audit", "chat", "grant", "deny", "require":
+		case "bot", "audit", "chat", "grant", "deny", "require", "listen", "log", "stop", "heartbeat":
 			faulty[fmt.Sprintf("%s:%d", f.File, f.header)] = true
 			l.out.Partial = true
 		default: // who there is, and what, is not known, and much follows from it
@@ -88,6 +88,8 @@ func readFile(path string, known Known) (*loader, error) {
 	l.people()
 	l.rules()
 	l.targets()
+	l.operations()
+	l.actions()
 	return l, nil
 }
 

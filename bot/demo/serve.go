@@ -51,7 +51,7 @@ func serve(args []string) int {
 	c, err := app.Load(args[0], t)
 	if err == nil {
 		var a *app.App
-		a, err = app.New(c, t, app.Options{Version: "demo", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		a, err = app.New(c, t, app.Options{Version: "demo", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)), Serve: true})
 		if err == nil {
 			err = a.Run(ctx)
 		}

@@ -41,6 +41,10 @@ type Deliverer struct {
 	// Owner tells this start of this process from all others on the same
 	// database.
 	Owner string
+	// Draining, when closed, has Run deliver what is due and return when nothing
+	// more is.
+	Draining <-chan struct{}
+	Meter    bot.Meter // default: nothing is counted
 
 	once sync.Once
 	wake chan struct{}
@@ -89,6 +93,9 @@ func (d *Deliverer) init() {
 		if d.Timeout <= 0 {
 			d.Timeout = 15 * time.Second
 		}
+		if d.Meter == nil {
+			d.Meter = bot.NoMeter{}
+		}
 	})
 }
 
@@ -101,8 +108,8 @@ func (d *Deliverer) Wake() {
 	}
 }
 
-// Run delivers until ctx ends, then waits for the deliveries under way, whose
-// contexts end with ctx.
+// Run delivers until ctx ends, or until nothing is due once Draining was closed,
+// then waits for the deliveries under way, whose contexts end with ctx.
 func (d *Deliverer) Run(ctx context.Context) error {
 	d.init()
 	var channels conc.WaitGroup
@@ -112,7 +119,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	}()
 	var swept time.Time
 	for {
-		nap := longest
+		nap, draining, begun := longest, closed(d.Draining), 0
 		if now := d.Clock.Now(); now.Sub(swept) >= sweepEvery {
 			swept = now
 			channels.Go(func() { d.sweep(ctx) })
@@ -141,6 +148,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 					nap = min(nap, rest)
 				}
 				if ok {
+					begun++
 					channels.Go(func() {
 						d.release(channel, d.deliverAll(ctx, cards))
 					})
@@ -150,15 +158,33 @@ func (d *Deliverer) Run(ctx context.Context) error {
 				nap = min(nap, max(next.Sub(d.Clock.Now()), 5*time.Millisecond))
 			}
 		}
+		if draining && begun == 0 && len(atWork) == 0 {
+			return nil // and what cannot be looked up now is not to be had in time
+		}
+		drain := d.Draining
+		if draining {
+			drain = nil // it was seen; the end of a delivery wakes this
+		}
 		timer := time.NewTimer(nap)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
+		case <-drain:
+			timer.Stop()
 		case <-d.wake:
 			timer.Stop()
 		case <-timer.C:
 		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -221,6 +247,7 @@ func (d *Deliverer) release(c bot.ChannelID, until time.Time) {
 func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) (until time.Time) {
 	defer func() {
 		if p := recover(); p != nil {
+			d.Meter.Panicked("outbox")
 			d.Logger.Error("panic while delivering", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			until = d.Clock.Now().Add(lastRetry)
 		}
@@ -333,6 +360,7 @@ func retryAfter(err error) time.Duration {
 func (d *Deliverer) hand(ctx context.Context, chat bot.Chat, delivery bot.Delivery) (ref string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			d.Meter.Panicked("chat")
 			err = &bot.Error{Op: chat.Network() + ".deliver", Kind: bot.Internal, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 	}()

@@ -9,11 +9,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,28 +39,47 @@ func TestConversations(t *testing.T) {
 		Dir:                "testdata",
 		Setup:              setStage,
 		Cmds:               cast(),
+		Condition:          condition,
 		RequireUniqueNames: true,
 	})
 }
 
-// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
-// them types is not shown to work.
-func TestEveryCommandIsSpoken(t *testing.T) {
+// allScripts gives the text of all scripts.
+func allScripts(t *testing.T) string {
+	t.Helper()
 	scripts, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []byte
+	var all strings.Builder
 	for _, name := range scripts {
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, raw...)
+		all.Write(raw)
 	}
+	return all.String()
+}
+
+// condition knows "stranger": this process may be another user of the machine.
+func condition(name string) (bool, error) {
+	if name == "stranger" {
+		return runtime.GOOS == "linux" && os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
+// them types is not shown to work.
+func TestEveryCommandIsSpoken(t *testing.T) {
+	if early := regexp.MustCompile(`(?m)^stop\b.*$`).FindAllString(allScripts(t), -1); len(early) > 0 {
+		t.Errorf("%q ends a script there and then, so that nothing after it is played; to end the bot write quit", early)
+	}
+	all := allScripts(t)
 	for _, c := range commands.All(app.CommandNeeds{}) {
 		spoken := regexp.MustCompile(`(?m)^((fails|denied|invalid|waits) )?(dev|oncall|sre|guest) (--json )?` + regexp.QuoteMeta(c.Name) + `( |$)`)
-		if !spoken.Match(all) {
+		if !spoken.MatchString(all) {
 			t.Errorf("no script has anybody type %q", c.Name)
 		}
 	}
@@ -99,7 +120,9 @@ func setStage(env *testscript.Env) error {
 	env.Setenv("QUARTERDECK_CONFIG", filepath.Join(env.WorkDir, "config.toml"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("OSUID", fmt.Sprint(os.Getuid()))
 	env.Values[bots{}] = map[string]*served{}
+	env.Values[worlds{}] = map[any]any{}
 	env.Defer(func() {
 		for _, b := range env.Values[bots{}].(map[string]*served) {
 			b.kill()
@@ -119,11 +142,13 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "stop": stop, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
-		"copy": copyConfig, "in-order": inOrder, "complete": complete,
+		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
+		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
+	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
@@ -191,7 +216,7 @@ func program(ctx context.Context, ts *testscript.TestScript, config string, args
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = programName
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "QUARTERDECK_CONFIG="+ts.MkAbs(config))
@@ -244,8 +269,9 @@ func eventually(ts *testscript.TestScript, what string, holds func() bool) {
 	}
 }
 
-// stop ends the bot as an init system does; it must go by itself.
-func stop(ts *testscript.TestScript, _ bool, args []string) {
+// quit ends the bot as an init system does; it must go by itself. (The script
+// engine's own "stop" ends the script.)
+func quit(ts *testscript.TestScript, _ bool, args []string) {
 	config := configName(args)
 	b := running(ts)[config]
 	if b == nil {

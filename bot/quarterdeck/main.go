@@ -30,6 +30,7 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitDenied = 3
 )
 
 type cli struct {
@@ -151,16 +152,17 @@ func message(err error) string {
 	return "quarterdeck: " + err.Error()
 }
 
-type serveCmd struct {
-	configured
-	LogLevel slog.Level `help:"Lowest level that is logged." default:"INFO"`
-	LogJSON  bool       `help:"Log as JSON." name:"log-json"`
-}
+type serveCmd struct{ configured }
 
-// Run serves until SIGINT or SIGTERM.
+// Run serves until SIGINT or SIGTERM, and then ends what is under way; a second
+// one ends it at once, a third as the system does.
 func (s serveCmd) Run(ctx context.Context) error {
-	log := logger(os.Stderr, s.LogLevel, s.LogJSON)
-	a, err := s.app(app.Options{Logger: log})
+	c, err := s.load()
+	if err != nil {
+		return err
+	}
+	log := logger(os.Stderr, c.Log.Level, c.Log.JSON)
+	a, err := app.New(c, tables(), app.Options{Version: version(), Logger: log, Serve: true})
 	if err != nil {
 		return err
 	}
@@ -171,13 +173,25 @@ func (s serveCmd) Run(ctx context.Context) error {
 	go func() { ended <- a.Run(ctx) }()
 	select {
 	case <-a.Ready():
-		c := a.Config
 		log.Info("ready", "version", version(), "config", c.Path, "socket", c.Bot.Socket, "targets", len(a.Catalog.Targets()),
 			"people", len(c.People), "chats", strings.Join(slices.Sorted(maps.Keys(c.Chats)), " "))
 	case err = <-ended:
 		return err
 	}
-	err = <-ended
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+		select {
+		case err = <-ended:
+		case <-again:
+			log.Warn("stopping at once")
+			signal.Reset(os.Interrupt, syscall.SIGTERM)
+			a.Hurry()
+			err = <-ended
+		}
+	}
 	log.Info("stopped")
 	return err
 }

@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == platformArg {
 		syscall.Exit(stagePlatform(os.Args[2]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == toolArg {
+		syscall.Exit(stageTool(os.Args[2:]))
+	}
 	if filepath.Base(os.Args[0]) == programName {
 		main()
 	}

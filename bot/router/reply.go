@@ -53,7 +53,7 @@ func (r *Router) refuse(ctx context.Context, c bot.Call, ask bot.Ask, d bot.Deci
 	default:
 		rec.Kind = bot.FailedKind
 		card.Title = say
-		r.Logger.Error("command failed", "request", c.ID, "command", c.Command, "kind", string(kind), "err", err)
+		r.Logger.ErrorContext(ctx, "command failed", "request", c.ID, "command", c.Command, "kind", string(kind), "err", err)
 	}
 	return r.finish(ctx, c, rec, card, true)
 }
@@ -99,6 +99,15 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 		return err
 	})
 	if err == nil {
+		var kind bot.Kind
+		switch {
+		case card.Outcome == bot.OutcomeDenied:
+			kind = bot.Denied
+		case rec != nil:
+			kind = rec.Error
+		}
+		// Counted from when it was begun to be handled, which is soon after it came.
+		r.Meter.Handled(c.Command, kind, c.Who.Known(), r.Clock.Now().Sub(c.At))
 		r.Posted()
 	}
 	return err

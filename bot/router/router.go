@@ -8,14 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/grammar"
+	"quarterdeck/bot/logging"
 	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
 )
@@ -39,6 +42,11 @@ type Config struct {
 	Logger *slog.Logger
 	Posted func()             // called after a reply was enqueued
 	Reach  func(point string) // see run.Config
+	Meter  bot.Meter          // default: nothing is counted
+	// Draining, when closed, has Receive take nothing more, so that networks
+	// deliver it to whoever comes next, and has Run begin nothing new, wait for
+	// what is under way and return.
+	Draining <-chan struct{}
 
 	Rate        int           // commands a minute and person; default 60
 	Stale       time.Duration // how old a message may be when it is acted on; default 2 minutes
@@ -53,6 +61,7 @@ type Router struct {
 	limits  *limiter
 	arrived chan bot.Message
 	slots   chan struct{}
+	turned  atomic.Int64 // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
 	active map[string]bool // message IDs being handled by this process
@@ -79,6 +88,9 @@ func New(c Config) *Router {
 	if c.Reach == nil {
 		c.Reach = func(string) {}
 	}
+	if c.Meter == nil {
+		c.Meter = bot.NoMeter{}
+	}
 	return &Router{Config: c, owner: c.IDs.New(), mine: map[string]bool{}, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
 		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
 }
@@ -88,6 +100,11 @@ func New(c Config) *Router {
 func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error) {
 	if m.Edited || m.ID == "" {
 		return bot.Receipt{Duplicate: true}, nil
+	}
+	select {
+	case <-r.Draining:
+		return bot.Receipt{}, &bot.Error{Op: "router.receive", Kind: bot.Unavailable, Say: "the bot is stopping; please repeat it in a moment"}
+	default:
 	}
 	if m.Received.IsZero() {
 		m.Received = r.Clock.Now()
@@ -111,6 +128,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		return bot.Receipt{Duplicate: true}, nil
 	}
 	r.expect(m.ID)
+	r.Meter.Received(r.Clock.Now().Sub(m.Received))
 	r.Reach("message received")
 	select {
 	case r.arrived <- m:
@@ -149,7 +167,18 @@ func (r *Router) genuine(m bot.Message) error {
 // received but not handled, by this process or by one that is gone.
 const sweepEvery = 2 * time.Second
 
-// Run handles messages until ctx ends, then waits for those under way.
+// Turned gives when Run's loop last turned, which it does every few seconds; zero
+// before the first time.
+func (r *Router) Turned() time.Time {
+	us := r.turned.Load()
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}
+
+// Run handles messages until ctx ends or Draining is closed, then waits for those
+// under way, whose contexts end with ctx.
 func (r *Router) Run(ctx context.Context) error {
 	var workers conc.WaitGroup
 	defer workers.Wait()
@@ -160,7 +189,15 @@ func (r *Router) Run(ctx context.Context) error {
 	r.sweep(ctx, &workers)
 	for {
 		select {
+		case <-r.Draining: // before anything that waits beside it
+			return nil
+		default:
+		}
+		r.turned.Store(r.Clock.Now().UnixMicro())
+		select {
 		case <-ctx.Done():
+			return nil
+		case <-r.Draining:
 			return nil
 		case m := <-r.arrived:
 			r.dispatch(ctx, &workers, m, false)
@@ -279,21 +316,22 @@ func (r *Router) private(ctx context.Context, m bot.Message) bool {
 // a sentence and the log an entry.
 func (r *Router) handle(ctx context.Context, m bot.Message) {
 	request := r.IDs.New()
-	log := r.Logger.With("request", request, "message", m.ID)
+	ctx = logging.With(ctx, slog.String("request", request), slog.String("message", m.ID))
 	err := r.guarded(ctx, m, request)
 	switch {
 	case err == nil || errors.Is(err, run.ErrHandled) || ctx.Err() != nil:
 	default:
 		// The log itself cannot be written, or the end of a refusal could not
 		// be: the message stays in the inbox and is tried again or goes stale.
-		log.Error("handle message", "err", err)
+		r.Logger.ErrorContext(ctx, "handle message", "err", err)
 	}
 }
 
 func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.Logger.Error("panic while handling a message", "request", request, "message", m.ID, "panic", fmt.Sprint(p))
+			r.Meter.Panicked("router")
+			r.Logger.ErrorContext(ctx, "panic while handling a message", "request", request, "message", m.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
 			err = r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, &bot.Error{Kind: bot.Internal, Err: fmt.Errorf("panic: %v", p)})
 		}
@@ -306,7 +344,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
 		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
 	if err := r.genuine(m); err != nil {
-		r.Logger.Error("a stored message was forged", "message", m.ID, "err", err)
+		r.Logger.ErrorContext(ctx, "a stored message was forged", "message", m.ID, "err", err)
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
 	}
 	if age := c.At.Sub(m.Received); age >= r.Stale {
@@ -317,6 +355,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
 	}
 	c.Who = who
+	ctx = logging.With(ctx, slog.String("person", who.Person))
 	if m.Press != "" {
 		if m.Text, c.Bound, err = r.press(ctx, m.Press); err != nil {
 			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
@@ -363,6 +402,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		_, err = p.Command.Answer(ctx, c)
 	default:
 		return r.read(ctx, c, ask, d, p.Command)
+	}
+	if err == nil {
+		r.Meter.Handled(c.Command, "", true, r.Clock.Now().Sub(m.Received))
 	}
 	if err == nil || errors.Is(err, run.ErrHandled) {
 		return err

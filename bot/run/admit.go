@@ -41,8 +41,9 @@ func (e *Engine) admit(ctx context.Context, c *current) error {
 
 // takeSlot takes the slot and a lease for the checks, or leaves the run queued.
 func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error) {
+	var over *current
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
-		held = false
+		held, over = false, nil
 		r, now := &c.run, e.Clock.Now()
 		e.outlived(r, now)
 		ahead, err := e.ahead(tx, c)
@@ -55,7 +56,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 				return err
 			}
 			if gone {
-				ahead = nil
+				over, ahead = ahead, nil
 			}
 		}
 		if ahead != nil {
@@ -77,6 +78,9 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease+e.allowance())
 		return e.put(tx, c)
 	})
+	if err == nil {
+		e.count(over)
+	}
 	return held, err
 }
 
@@ -130,7 +134,7 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 	if found && holder.Number != c.run.Number {
 		return e.another(holder)
 	}
-	rows, err := tx.Runs(bot.RunFilter{Target: c.run.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(&c.run), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +157,15 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 		}
 	}
 	return nil, nil
+}
+
+// sharers gives the target of the runs that may share the slot of r; the zero
+// Target where those of every target may.
+func sharers(r *bot.Run) bot.Target {
+	if strings.HasPrefix(r.Plan.Slot, r.Ask.Target.String()+" ") {
+		return r.Ask.Target
+	}
+	return bot.Target{}
 }
 
 // maxQueue bounds how many queued runs of one target are looked through.

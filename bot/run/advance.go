@@ -20,6 +20,7 @@ const (
 
 // modify applies f to the run as it stands in the store, in one transaction.
 func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c *current) error) error {
+	var written *current
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
 		row, found, err := tx.Run(number)
 		if err != nil {
@@ -32,9 +33,11 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 		if err != nil {
 			return err
 		}
+		written = c
 		return f(tx, c)
 	})
 	if err == nil {
+		e.count(written)
 		e.Posted()
 		e.Wake()
 	}
@@ -75,7 +78,13 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	e.Reach("call begun")
 	call, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	// The provider's settle time counts from here on: what was cut off may still
+	// show. What the call itself has left of its time does not.
+	later := func() time.Time { return e.Clock.Now().Add(timing.Settle + e.allowance()) }
 	if call.Err() != nil || e.overslept(begun, timing.Call) {
+		if stopped(ctx) {
+			return e.handOver(ctx, c, later())
+		}
 		return nil // too late to call; whoever comes next looks first
 	}
 	handle := c.run.Handle
@@ -90,8 +99,8 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		}
 		return err
 	})
-	if ctx.Err() != nil && err != nil {
-		return nil // stopping: whoever comes next knows that a call was begun
+	if ctx.Err() != nil && err != nil { // stopping: whoever comes next knows that a call was begun
+		return e.handOver(ctx, c, later())
 	}
 	e.Reach("call returned")
 	if err == nil && p.State.Settled() {
@@ -108,7 +117,7 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		c.row.Owner, c.row.Lease = "", time.Time{}
 		switch {
 		case err != nil:
-			return e.callFailed(tx, c, err, failedCall{wf, timing, interrupted, cancelling})
+			return e.callFailed(ctx, tx, c, err, failedCall{wf, timing, interrupted, cancelling})
 		case cancelling:
 			return e.cancelAsked(tx, c, handle)
 		}
@@ -229,7 +238,7 @@ func (e *Engine) keeps(r *bot.Run, wf bot.Workflow) (docs []bot.Document, err er
 		return err
 	})
 	if err != nil {
-		e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "err", err)
+		e.Logger.Error("note what a run did", "run", r.Number, "request", r.Call.ID, "message", r.Call.Message, "person", r.Call.Who.Person, "err", err)
 		return nil, err
 	}
 	return docs, nil
@@ -244,10 +253,10 @@ type failedCall struct {
 }
 
 // callFailed decides what a failed call means: try again, failed, or unknown.
-func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedCall) error {
+func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callErr error, call failedCall) error {
 	r, now := &c.run, e.Clock.Now()
 	kind := bot.KindOf(callErr)
-	e.Logger.Warn("provider call", "run", r.Number, "request", r.Call.ID, "step", r.Step, "attempt", r.Attempt, "kind", string(kind), "err", callErr)
+	e.Logger.WarnContext(ctx, "provider call", "run", r.Number, "request", r.Call.ID, "step", r.Step, "attempt", r.Attempt, "kind", string(kind), "err", callErr)
 	switch kind {
 	case bot.Unavailable, bot.Timeout, bot.Busy:
 		if r.Silent.IsZero() {
@@ -264,7 +273,7 @@ func (e *Engine) callFailed(tx store.Tx, c *current, callErr error, call failedC
 			wait = min(be.RetryAfter, e.Patience)
 		}
 		// What the call may have done must be visible before it is looked for.
-		r.WakeAt = now.Add(max(wait, call.timing.Settle))
+		r.WakeAt = now.Add(max(wait, call.timing.Settle+e.allowance()))
 		// Whether the call acted is not known: InCall stays, so that the next
 		// one looks for its marker first.
 		if r.Attempt == 2 {

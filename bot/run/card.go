@@ -209,7 +209,7 @@ func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {
 			card.Text = "denied: " + card.Text
 		}
 	}
-	if t == bot.Bad {
+	if t == bot.Bad || r.Plan.Shows {
 		card.Lines = r.Tail
 	}
 	return card

@@ -20,11 +20,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/logging"
 	"quarterdeck/bot/store"
 )
 
@@ -56,6 +58,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Posted is called after cards were enqueued, to hurry their delivery.
 	Posted func()
+	// Draining, when closed, has Run begin nothing new, wait for the steps under
+	// way and return.
+	Draining <-chan struct{}
+	Meter    bot.Meter // default: nothing is counted
 	// Reach, when set, is told the name of each point of the road as it is
 	// reached, before what comes after it; tests stop the process there.
 	Reach func(point string)
@@ -69,8 +75,9 @@ type Config struct {
 // Engine drives runs. Safe for concurrent use. It implements bot.Runs.
 type Engine struct {
 	Config
-	owner string
-	wake  chan struct{}
+	owner  string
+	wake   chan struct{}
+	turned atomic.Int64 // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
 	active map[int64]bool // runs this process is working on
@@ -97,6 +104,9 @@ func New(c Config) *Engine {
 	if c.Reach == nil {
 		c.Reach = func(string) {}
 	}
+	if c.Meter == nil {
+		c.Meter = bot.NoMeter{}
+	}
 	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}, mine: map[int64]bool{}}
 }
 
@@ -112,14 +122,31 @@ func (e *Engine) Wake() {
 // run written by another process, or a clock that was set, is noticed.
 const longestNap = time.Second
 
-// Run works on due runs until ctx ends, then waits for the calls under way,
-// whose contexts end with ctx.
+// Turned gives when Run last looked for what is due, which it does every second;
+// zero before the first time.
+func (e *Engine) Turned() time.Time {
+	us := e.turned.Load()
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}
+
+// Run works on due runs until ctx ends or Draining is closed, then waits for the
+// calls under way, whose contexts end with ctx. A call that ctx cut off leaves
+// its run to whoever comes next, without a lease to wait for.
 func (e *Engine) Run(ctx context.Context) error {
 	var workers conc.WaitGroup
 	defer workers.Wait()
 	var swept time.Time
 	for {
+		select {
+		case <-e.Draining:
+			return nil
+		default:
+		}
 		nap := longestNap
+		e.turned.Store(e.Clock.Now().UnixMicro())
 		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery {
 			swept = now
 			workers.Go(func() { e.sweep(ctx) })
@@ -150,6 +177,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		timer := time.NewTimer(nap)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-e.Draining:
 			timer.Stop()
 			return nil
 		case <-e.wake:
@@ -190,15 +220,18 @@ func (e *Engine) end(number int64) {
 
 // work moves one due run one step on.
 func (e *Engine) work(ctx context.Context, row store.RunRow) {
+	ctx = logging.With(ctx, slog.Int64("run", row.Number))
 	defer func() {
 		if p := recover(); p != nil {
-			e.Logger.Error("panic while working on a run", "run", row.Number, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			e.Meter.Panicked("engine")
+			e.Logger.ErrorContext(ctx, "panic while working on a run", "run", row.Number, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
 	e.own(row.Number)
 	c, err := e.decode(row)
 	if err == nil {
+		ctx = logging.With(ctx, slog.String("request", c.run.Call.ID), slog.String("message", c.run.Call.Message), slog.String("person", c.run.Call.Who.Person))
 		switch c.run.State {
 		case bot.Waiting:
 			err = e.expire(ctx, c)
@@ -217,7 +250,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 	case err == nil || ctx.Err() != nil || errors.Is(err, errStale):
 		// A stale write means that somebody else moved the run on: their view wins.
 	default:
-		e.Logger.Error("work on run", "run", row.Number, "err", err)
+		e.Logger.ErrorContext(ctx, "work on run", "run", row.Number, "err", err)
 		e.snooze(ctx, row.Number, 2*time.Second)
 	}
 }
@@ -227,8 +260,9 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 func (e *Engine) disown(ctx context.Context, c *current, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	e.Logger.Error("a stored run was forged", "run", c.row.Number, "err", why)
+	e.Logger.ErrorContext(ctx, "a stored run was forged", "run", c.row.Number, "err", why)
 	number := c.row.Number
+	var ended *current
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
 		row, found, err := tx.Run(number)
 		if err != nil || !found || row.State.Settled() {
@@ -242,12 +276,14 @@ func (e *Engine) disown(ctx context.Context, c *current, why error) {
 		if r.Acted || r.State == bot.Running || r.State == bot.Cancelling {
 			state, kind = bot.Unknown, bot.UnknownKind
 		}
+		ended = forged
 		return e.settle(tx, forged, state, bot.Record{Kind: kind, Error: bot.Conflict, Detail: map[string]string{"forged": "true"}}, nil)
 	})
 	if err != nil {
-		e.Logger.Error("end a forged run", "run", number, "err", err)
+		e.Logger.ErrorContext(ctx, "end a forged run", "run", number, "err", err)
 		return
 	}
+	e.count(ended)
 	e.Posted()
 }
 
@@ -266,7 +302,7 @@ func (e *Engine) snooze(ctx context.Context, number int64, d time.Duration) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	e.Logger.Error("put a run off", "run", number, "err", err)
+	e.Logger.ErrorContext(ctx, "put a run off", "run", number, "err", err)
 	// Nothing can be written now: the run is kept from being looked at again
 	// at once by not letting go of it.
 	pause := time.NewTimer(longestNap)
@@ -297,6 +333,19 @@ type current struct {
 	passed []bot.Obstacle
 	// planned says that the plan was made just now, and not read from the store.
 	planned bool
+	// ended are the runs that settled in the transaction this was written by.
+	ended []bot.Run
+}
+
+// count tells the meter of the runs that settled with c, once they are durable.
+func (e *Engine) count(c *current) {
+	if c == nil {
+		return
+	}
+	for _, r := range c.ended {
+		e.Meter.Settled(r)
+	}
+	c.ended = nil
 }
 
 // decode reads a stored run. One that somebody else wrote gives an Error that
@@ -325,6 +374,9 @@ func (e *Engine) another(row store.RunRow) (*current, error) {
 	}
 	return c, nil
 }
+
+// SealName is what a run's stored row is marked under; see store.Seal.
+func SealName(number int64) string { return sealName(number) }
 
 func sealName(number int64) string { return fmt.Sprintf("run #%d", number) }
 
@@ -390,6 +442,7 @@ func (e *Engine) update(ctx context.Context, c *current, f func(tx store.Tx, c *
 		return err
 	}
 	*c = *next
+	e.count(c)
 	e.Posted()
 	return nil
 }

@@ -248,9 +248,10 @@ type host struct {
 // hooks are called around what a process asks the platform.
 type hooks struct {
 	mu      sync.Mutex
-	current func() error // before Current
-	advance func() error // before Advance
-	cancel  func() error // before Cancel
+	current func() error  // before Current
+	advance func() error  // before Advance
+	cancel  func() error  // before Cancel
+	longest time.Duration // of a call, when more than usual
 }
 
 func (h *hooks) call(which func(*hooks) func() error) error {
@@ -279,7 +280,9 @@ type hooked struct {
 // that is busy with other tests.
 func (d hooked) Timing(t bot.Target) bot.Timing {
 	timing := d.Deployer.(bot.Timed).Timing(t)
-	timing.Call = max(timing.Call, 500*time.Millisecond)
+	d.hooks.mu.Lock()
+	defer d.hooks.mu.Unlock()
+	timing.Call = max(timing.Call, 500*time.Millisecond, d.hooks.longest)
 	return timing
 }
 

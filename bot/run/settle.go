@@ -13,6 +13,9 @@ import (
 // refuse ends a run before anything was started, saying why: as denied when
 // somebody lacks a right, and as failed otherwise.
 func (e *Engine) refuse(ctx context.Context, c *current, why error) error {
+	if stopped(ctx) { // the reads were cut off: what was asked still stands
+		return e.handOver(ctx, c, e.Clock.Now())
+	}
 	r, kind := &c.run, bot.KindOf(why)
 	rec := bot.Record{Kind: bot.FailedKind, Error: kind}
 	r.Result = bot.Sentence(why, r.Call.ID)
@@ -21,7 +24,7 @@ func (e *Engine) refuse(ctx context.Context, c *current, why error) error {
 		rec.Kind = bot.DeniedRecord
 		deny(r)
 	case bot.Internal:
-		e.Logger.Error("run not started", "run", r.Number, "request", r.Call.ID, "err", why)
+		e.Logger.ErrorContext(ctx, "run not started", "run", r.Number, "request", r.Call.ID, "err", why)
 	}
 	return e.endUnstarted(ctx, c, bot.Failed, rec)
 }
@@ -108,12 +111,13 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 	if err := e.show(tx, r); err != nil {
 		return err
 	}
+	c.ended = append(c.ended, *r)
 	return e.put(tx, c)
 }
 
 // wakeQueue makes the runs that wait for r's slot due now.
 func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
-	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(r), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return err
 	}

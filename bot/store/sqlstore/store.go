@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"quarterdeck/bot"
@@ -22,6 +23,8 @@ type Options struct {
 	Dialect Dialect
 	// Readers is how many Views may run at once; 0 means 4.
 	Readers int
+	// Purge, when set, is what Store.Purge does, on connections of its own.
+	Purge func(ctx context.Context) error
 	// Closed, when set, is called by Close after the databases were closed.
 	Closed func() error
 }
@@ -38,10 +41,13 @@ type Store struct {
 	write   *sql.DB
 	read    *sql.DB
 	closed  func() error
+	purge   func(ctx context.Context) error
 
 	jobs sync.Pool
 	line line
 	done chan struct{} // closed when the writer has ended
+
+	watch atomic.Pointer[func(updates int, took time.Duration, err error)]
 
 	views   chan struct{} // one token for each View under way
 	mu      sync.Mutex
@@ -52,6 +58,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Clocked = (*Store)(nil)
+	_ store.Purger  = (*Store)(nil)
 )
 
 // Allowance implements store.Clocked.
@@ -68,6 +75,7 @@ func New(o Options) *Store {
 		write:   o.Write,
 		read:    o.Read,
 		closed:  o.Closed,
+		purge:   o.Purge,
 		done:    make(chan struct{}),
 		views:   make(chan struct{}, o.Readers),
 	}

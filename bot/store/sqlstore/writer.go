@@ -230,7 +230,9 @@ var errTangled = errors.New("a function of the batch failed after it wrote")
 // try is batch with or without savepoints. With errTangled it gives all who
 // were not answered, in their order, and nothing was changed.
 func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again []*job, failure error) {
+	began := time.Now()
 	if err := w.begin(ctx); err != nil {
+		w.store.committed(len(jobs), began, err)
 		w.lose()
 		for _, j := range jobs {
 			j.answer(err)
@@ -270,6 +272,9 @@ func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again [
 	if err != nil {
 		w.lose()
 		err = w.settle(err)
+	}
+	if len(w.kept) > 0 {
+		w.store.committed(len(w.kept), began, err)
 	}
 	for _, j := range w.kept {
 		j.answer(err)

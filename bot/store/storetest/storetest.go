@@ -36,6 +36,8 @@ func Exercise(t *testing.T, open Open) {
 		{"closing", closing},
 		{"records", records},
 		{"search", search},
+		{"removal", removal},
+		{"bodies", bodies},
 		{"runs", runs},
 		{"slots", slots},
 		{"due runs", dueRuns},
@@ -45,6 +47,8 @@ func Exercise(t *testing.T, open Open) {
 		{"coalescing", coalescing},
 		{"lanes", lanes},
 		{"claims", claims},
+		{"backlog", backlog},
+		{"watching", watching},
 		{"durability", durability},
 		{"model", model},
 	} {
