@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"quarterdeck/auth"
@@ -222,17 +221,6 @@ func (a *App) Warnings() []string {
 
 // Ready is closed once the bot takes commands.
 func (a *App) Ready() <-chan struct{} { return a.ready }
-
-// OpenStore opens the configured database.
-func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
-	scheme, dsn, _ := strings.Cut(c.Bot.Database, ":")
-	for _, s := range t.Stores {
-		if s.Scheme == scheme {
-			return s.Open(ctx, dsn)
-		}
-	}
-	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
-}
 
 // Hurry has a bot that stops, or is about to, do so without waiting for the calls
 // under way. It may be called at any time.
