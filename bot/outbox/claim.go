@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sourcegraph/conc"
+
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
 )
@@ -17,9 +19,9 @@ import (
 // again: at least once.
 
 const (
-	// lease is what a claim lasts beyond one delivery: it is lengthened when
-	// less than a whole delivery's time is left of it.
-	lease = 5 * time.Second
+	// lease is how long a claim lasts, and so how long a channel waits after its
+	// replica was killed. It is lengthened for as long as a delivery takes.
+	lease = 6 * time.Second
 	// idle is after how long a channel with nothing to deliver is given back.
 	idle = 2 * time.Second
 	// elsewhere is how long a card for a session that is not connected here is
@@ -40,30 +42,65 @@ type held struct {
 	used  time.Time
 }
 
-// hold sees to it that the claim on the channel is this replica's for as long as
-// one delivery may take; ok is false while it is another's.
+// hold sees to it that the claim on the channel is this replica's; ok is false
+// while it is another's.
 func (d *Deliverer) hold(ctx context.Context, c bot.ChannelID) (ok bool, err error) {
-	now := d.Clock.Now()
-	d.mu.Lock()
-	h := d.claims[c]
-	d.mu.Unlock()
-	if h.until.Sub(now) < d.Timeout {
-		until := now.Add(d.Timeout + lease)
-		err := d.Store.Update(ctx, func(tx store.Tx) (err error) {
-			ok, err = store.Claim(tx, store.ChannelClaim(c), d.Owner, now, until, store.Allowance(d.Store))
-			return err
-		})
-		if err != nil || !ok {
+	if d.left(c) < lease/2 {
+		if ok, err = d.claim(ctx, c); err != nil || !ok {
 			d.let(c)
 			return false, err
 		}
-		h.until = until
 	}
-	h.used = now
 	d.mu.Lock()
-	d.claims[c] = h
+	d.claims[c] = held{until: d.claims[c].until, used: d.Clock.Now()}
 	d.mu.Unlock()
 	return true, nil
+}
+
+// claim takes or lengthens the claim on the channel.
+func (d *Deliverer) claim(ctx context.Context, c bot.ChannelID) (ok bool, err error) {
+	until := d.Clock.Now().Add(lease) // counted from before the commit
+	err = d.Store.Update(ctx, func(tx store.Tx) (err error) {
+		ok, err = store.Claim(tx, store.ChannelClaim(c), d.Owner, d.Clock.Now(), until, store.Allowance(d.Store))
+		return err
+	})
+	if err != nil || !ok {
+		return false, err
+	}
+	d.mu.Lock()
+	d.claims[c] = held{until: until, used: d.claims[c].used}
+	d.mu.Unlock()
+	return true, nil
+}
+
+// during gives a context for a delivery: the claim is lengthened again and
+// again until done is called, and where that does not succeed the context ends
+// with the claim.
+func (d *Deliverer) during(ctx context.Context, c bot.ChannelID) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := time.AfterFunc(d.left(c), cancel)
+	ended := make(chan struct{})
+	var keeping conc.WaitGroup
+	keeping.Go(func() {
+		tick := time.NewTicker(lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			if ok, err := d.claim(ctx, c); err == nil && ok {
+				over.Reset(d.left(c))
+			}
+		}
+	})
+	return ctx, func() {
+		close(ended)
+		over.Stop()
+		cancel()
+		keeping.Wait()
+	}
 }
 
 // left gives how long the claim on the channel can still be counted on.

@@ -365,11 +365,12 @@ func (d *Deliverer) hand(ctx context.Context, chat bot.Chat, delivery bot.Delive
 		}
 	}()
 	// Whoever was stopped and continued finds its claim over here.
-	left := min(d.Timeout, d.left(delivery.Channel))
-	if left <= 0 {
+	if d.left(delivery.Channel) <= 0 {
 		return "", &bot.Error{Op: "outbox.deliver", Kind: bot.Conflict, Say: "the claim on the channel is over", Err: store.ErrClaimLost}
 	}
-	ctx, cancel := context.WithTimeout(ctx, left)
+	ctx, done := d.during(ctx, delivery.Channel)
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	return chat.Deliver(ctx, delivery)
 }
