@@ -21,6 +21,7 @@ import (
 
 	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/sqlite"
+	"quarterdeck/bot"
 	"quarterdeck/bot/store"
 )
 
@@ -263,4 +264,18 @@ func (s *stage) open(ctx context.Context) (store.Store, error) {
 		return sqlite.Open(ctx, s.path("quarterdeck.db"))
 	}
 	return postgres.Open(ctx, strings.TrimPrefix(s.address, "postgres:"))
+}
+
+// openRuns counts the runs that are not settled.
+func (s *stage) openRuns(db store.Store) (n int) {
+	s.t.Helper()
+	err := db.View(s.t.Context(), func(r store.Reader) error {
+		rows, err := r.Runs(bot.RunFilter{Open: true, Limit: 1000})
+		n = len(rows)
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
 }
