@@ -111,6 +111,9 @@ func bench(only string, quick bool) error {
 		{"commands", commandsAtWork},
 		{"long log", longLog},
 		{"program", program},
+		{"timers", timers},
+		{"replicas", replicas},
+		{"take-over", takeOver},
 	} {
 		if !match.MatchString(m.name) {
 			continue
