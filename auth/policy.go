@@ -261,7 +261,7 @@ func refusal(who bot.Identity) bot.Decision {
 	case bot.Automated:
 		return bot.Decision{Rule: "bot account", Because: "other bots may not run anything here"}
 	case bot.Disabled:
-		return bot.Decision{Rule: "disabled account", Because: "this account is disabled"}
+		return bot.Decision{Rule: "disabled account", Because: "account disabled"}
 	case bot.Member:
 		return bot.Decision{Rule: "unknown account", Because: fmt.Sprintf("the account %s belongs to no declared person", who.Account)}
 	}

@@ -38,7 +38,7 @@ func (a *App) checkVerbs(f *faults) {
 		return
 	}
 	if _, err := grammar.New(a.tables.Commands(CommandNeeds{Actions: a.Actions}), words{a.Catalog, a.Directory}); err != nil {
-		f.add(f.file, err)
+		f.add(f.config(), err)
 	}
 }
 

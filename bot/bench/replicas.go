@@ -259,7 +259,7 @@ func takeOver(s *suite) error {
 		}
 		took = append(took, seconds)
 	}
-	s.absolute("take-over of a killed replica's deployment, call under way", slices.Max(took), "s", "", spread(took))
+	s.absolute("take-over of a killed replica's deployment", slices.Max(took), "s", "", spread(took))
 	return nil
 }
 
@@ -280,6 +280,7 @@ roles = ["developer"]
 [[grant]]
 roles = ["developer"]
 permissions = ["deploy"]
+targets = ["*/*"]
 [environment.prod]
 [provider.platform]
 type = "exec"
@@ -322,6 +323,7 @@ func takenOver(s *suite) (seconds float64, err error) {
 			return 0, err
 		}
 		cmd := command(name, "serve")
+		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return 0, err
 		}

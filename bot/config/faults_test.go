@@ -28,6 +28,9 @@ type row struct {
 }
 
 var rows = []row{
+	{"observe.every", malformed, `= "often"`, `config.toml:77: observe.every takes a time from 1s to 1h, such as "1m"; it is "often"`},
+	{"observe.every", malformed, `= "100ms"`, `config.toml:77: observe.every takes a time from 1s to 1h, such as "1m"; it is "100ms"`},
+	{"observe.timeout", malformed, `= "5m"`, `config.toml:78: observe.timeout takes a time from 1s to 1m, such as "10s"; it is "5m"`},
 	{"bot.database", missing, ``, `config.toml:1: [bot] needs database = "sqlite:PATH"`},
 	{"bot.database", malformed, `= "here"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "here"`},
 	{"bot.database", malformed, `= "sqlite:"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "sqlite:"`},
@@ -149,6 +152,9 @@ var none = map[string]map[string]string{
 	"require.reason":       {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.ticket":       {missing: policy, malformed: policy, dangling: "no name"},
 
+	"observe.every":   {missing: "1m", dangling: "no name"},
+	"observe.timeout": {missing: "10s", dangling: "no name"},
+
 	"freeze.environments": {malformed: "names alone"},
 	"freeze.every":        {malformed: "the guard's", dangling: "no name"},
 	"freeze.reason":       {missing: "not needed", malformed: "any text", dangling: "no name"},
@@ -251,7 +257,7 @@ func TestTables(t *testing.T) {
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:59: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:59: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:59: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:58: shop/prod is bound to nothing; bind it with deploy`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:58: shop/prod is bound to nothing; bind it with deploy or scale`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:58: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {
@@ -272,7 +278,7 @@ func TestTables(t *testing.T) {
 func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
-		"listen": true, "log": true, "stop": true, "heartbeat": true,
+		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
 		"action": true, "action.run": true, "action.arguments": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {

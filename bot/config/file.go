@@ -3,7 +3,8 @@ package config
 // file is the configuration as written. Every key is documented in
 // config.example.toml; tests hold the two against one another.
 type file struct {
-	Bot struct {
+	Include []string `toml:"include"`
+	Bot     struct {
 		Database        string `toml:"database"`
 		Socket          string `toml:"socket"`
 		SocketGroup     string `toml:"socket_group"`
@@ -28,6 +29,7 @@ type file struct {
 		Roles    []string `toml:"roles"`
 		Email    string   `toml:"email"`
 		GitHub   string   `toml:"github"`
+		Disabled bool     `toml:"disabled"`
 	} `toml:"person"`
 	Role []struct {
 		Name   string   `toml:"name"`
@@ -93,10 +95,15 @@ type file struct {
 		Run        map[string]any `toml:"run"`
 		Arguments  []argument     `toml:"arguments"`
 	} `toml:"action"`
+	Observe struct {
+		Every   string `toml:"every"`
+		Timeout string `toml:"timeout"`
+	} `toml:"observe"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`
 	Provider map[string]map[string]any            `toml:"provider"`
+	Template map[string]map[string]any            `toml:"template"`
 	Service  map[string]map[string]map[string]any `toml:"service"`
 }
 

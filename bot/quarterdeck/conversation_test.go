@@ -118,7 +118,8 @@ func setStage(env *testscript.Env) error {
 	argv := func(verb string) string { return fmt.Sprintf("[%q, %q, %q]", self, platformArg, verb) }
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
-	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
+	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "10s" }`, argv("scale"), argv("current"))
+	text := strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -156,16 +157,17 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
-		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
+		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
+		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
 		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
-	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
+	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {
 		cmds[who] = func(ts *testscript.TestScript, neg bool, args []string) { speak(ts, neg, 0, who, args) }
 	}
 	for word, code := range map[string]int{"fails": 1, "invalid": 2, "denied": 3, "waits": 4, "unknown": 5} {
@@ -437,6 +439,11 @@ func outside(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "live")), []byte(args[1]), 0o600))
 }
 
+// capacity ENV COUNT scales behind the bot's back.
+func setCapacity(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "count")), []byte(args[1]), 0o600))
+}
+
 // live ENV VERSION looks at the platform itself.
 func live(ts *testscript.TestScript, _ bool, args []string) {
 	if got := ts.ReadFile(filepath.Join("platform", args[0], "live")); got != args[1] {
@@ -465,6 +472,46 @@ func effects(ts *testscript.TestScript, _ bool, args []string) {
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// with-components adds pay/staging, which consists of three components.
+func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text, err := withPieces(self, ts.MkAbs("."))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// with-rescue has shop/prod, which is last in the configuration, taken back by
+// another provider than the one that deploys.
+func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// await-seen TARGET VERSION waits until the bot has seen what is live there.
+func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
+	db, _ := behind(ts)
+	defer db.Close()
+	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
+		var body string
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = $1`, "release/"+args[0]).Scan(&body)
+		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
+	})
+}
+
+// counted COUNT KIND counts the records of a kind.
+func counted(ts *testscript.TestScript, _ bool, args []string) {
+	db, _ := behind(ts)
+	defer db.Close()
+	var n string
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = $1`, args[1]).Scan(&n))
+	if n != args[0] {
+		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
+	}
 }
 
 // in-order FILE TEXT... looks for every text after the one before it.

@@ -107,7 +107,12 @@ func words(args []string) string {
 func (c configured) connected(ctx context.Context, f func(ctx context.Context, loaded *config.Config) error) error {
 	loaded, err := c.load()
 	if err != nil {
-		return err
+		// A bot that serves goes on while the file is being mended.
+		socket := config.Socket(c.Config)
+		if socket == "" || terminal.Reach(ctx, socket) != nil {
+			return err
+		}
+		return f(ctx, &config.Config{Bot: config.Bot{Socket: socket}})
 	}
 	if err := terminal.Reach(ctx, loaded.Bot.Socket); err == nil {
 		return f(ctx, loaded)

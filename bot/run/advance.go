@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 // deadline is durable before the call is made, and what it brought is written
 // only if the fence taken with it is still the newest.
 func (e *Engine) advance(ctx context.Context, c *current) error {
-	wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
+	wf, ok := e.workflow(&c.run)
 	if !ok {
 		return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
 			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind
@@ -143,6 +144,10 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	r := &c.run
 	h.Interrupted = false
 	p.Text, p.Link, p.Check = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link), e.Recorder.Redact(p.Check)
+	p.Parts = slices.Clone(p.Parts)
+	for i := range p.Parts {
+		p.Parts[i].Text = e.Recorder.Redact(p.Parts[i].Text)
+	}
 	for _, line := range p.Lines {
 		r.Tail = append(r.Tail, e.Recorder.Redact(line))
 	}
@@ -216,6 +221,10 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 		}
 	}
 	docs, err := e.keeps(r, wf)
+	var next []bot.Sequel
+	if err == nil && state == bot.Succeeded {
+		next, err = stated(wf, r.Plan.Spec)
+	}
 	if err != nil {
 		state, kind = bot.Unknown, bot.UnknownKind
 		r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
@@ -223,7 +232,29 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if r.Replaced != 0 && state == bot.Cancelled {
 		r.Result = strings.TrimPrefix(fmt.Sprintf("%s; #%d takes its place", r.Result, r.Replaced), "; ")
 	}
-	return e.settle(tx, c, state, bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}, docs)
+	rec := bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}
+	if state != bot.Succeeded {
+		remind(r, wf, state)
+		return e.settle(tx, c, state, rec, docs)
+	}
+	old, err := e.outdated(tx, r)
+	if err != nil {
+		return err
+	}
+	for _, o := range old {
+		tell(r, fmt.Sprintf("#%d does not come any more", o.run.Number))
+	}
+	children, err := e.expecting(tx, r, next, e.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if err := e.settle(tx, c, state, rec, docs); err != nil {
+		return err
+	}
+	if err := e.supersede(tx, r); err != nil {
+		return err
+	}
+	return e.follow(tx, r, children)
 }
 
 // keeps gives the documents that the workflow keeps of a run that ends as
@@ -296,6 +327,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 		}
 		if r.Step == 0 && !call.interrupted {
 			r.Result = bot.Sentence(callErr, r.Call.ID)
+			missed(r)
 			return e.settle(tx, c, bot.Failed, bot.Record{Kind: bot.FailedKind, Error: kind}, nil)
 		}
 	}
@@ -306,6 +338,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 // gaveUp ends a run of which nobody can say what came of it.
 func (e *Engine) gaveUp(tx store.Tx, c *current, wf bot.Workflow, kind bot.Kind) error {
 	c.run.Progress.State = bot.OpUnknown
+	remind(&c.run, wf, bot.Unknown)
 	docs, err := e.keeps(&c.run, wf)
 	if err != nil {
 		docs = nil // it was logged, and unknown is what the run is already

@@ -178,7 +178,11 @@ func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle)
 		passed = append(passed, o.Text)
 	}
 	reason := r.Call.Override
-	if reason == "" {
+	switch {
+	case reason != "":
+	case r.Plan.Returning:
+		reason = "an automatic return passes"
+	default:
 		reason = "a way back passes"
 	}
 	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
@@ -234,7 +238,7 @@ func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if row.Person == r.Call.Who.Person && c.run.Call.Line == r.Call.Line {
+		if row.Person == r.Call.Who.Person && c.run.Parent == 0 && c.run.Call.Line == r.Call.Line {
 			return c.run.Number, nil
 		}
 		if c.run.Acted && c.run.State.Settled() {
