@@ -20,6 +20,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
@@ -294,9 +295,10 @@ func (a *App) Run(ctx context.Context) error {
 	a.mu.Lock()
 	a.ground = g
 	a.mu.Unlock()
+	catalog := func() *provider.Catalog { return a.current().Catalog }
 	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
 		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
-		Sources: []observe.Source{release.NewWatch(func() *provider.Catalog { return a.current().Catalog })}} // one line for each kind of fact
+		Sources: []observe.Source{release.NewWatch(catalog), capacity.NewWatch(catalog)}} // one line for each kind of fact
 	// A part that fails ends everything at once and says why.
 	life := context.WithoutCancel(ctx)
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}

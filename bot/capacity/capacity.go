@@ -45,9 +45,11 @@ func (c Change) Amount(value string) string {
 }
 
 // size gives a value with its unit, or with its name where it has none.
-func (c Change) size(value string) string {
+func (c Change) size(value string) string { return c.sizeOf(c.Dimension, value) }
+
+func (c Change) sizeOf(dimension, value string) string {
 	if c.Unit == "" {
-		return c.Dimension + " " + value
+		return dimension + " " + value
 	}
 	return c.Amount(value)
 }

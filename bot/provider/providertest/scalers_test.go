@@ -61,7 +61,7 @@ type carelessScaler struct {
 
 const (
 	forgetsCurrent = "does not say what there is"
-	takesForeign  = "takes what is for another target"
+	takesForeign   = "takes what is for another target"
 )
 
 func (c carelessScaler) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progress, error) {
