@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -241,17 +240,6 @@ func (a *App) Warnings() []string {
 // Ready is closed once the bot takes commands.
 func (a *App) Ready() <-chan struct{} { return a.ready }
 
-// OpenStore opens the configured database.
-func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
-	scheme, dsn, _ := strings.Cut(c.Bot.Database, ":")
-	for _, s := range t.Stores {
-		if s.Scheme == scheme {
-			return s.Open(ctx, dsn)
-		}
-	}
-	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
-}
-
 // Hurry has a bot that stops, or is about to, do so without waiting for the calls
 // under way. It may be called at any time.
 func (a *App) Hurry() { a.fail(nil) }
@@ -271,7 +259,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	draining, flush := make(chan struct{}), make(chan struct{})
 	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
-	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger,
+	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }

@@ -13,7 +13,9 @@ import (
 // TestRestartStormDuringFor kills the real program with -9 while a change for a
 // while is on its way, lasts, and comes back: at a named point of each road, and
 // at random in between. In the end there was one change and one return.
-func TestRestartStormDuringFor(t *testing.T) {
+func TestRestartStormDuringFor(t *testing.T) { everywhere(t, restartStormDuringFor) }
+
+func restartStormDuringFor(t *testing.T) {
 	points := []string{"slot taken", "intent committed", "call begun", "call returned", "outcome known"}
 	if !all() {
 		points = []string{"intent committed", "outcome known"}

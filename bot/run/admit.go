@@ -79,7 +79,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		}
 		held = true
 		r.WakeAt = now
-		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease)
+		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease+e.allowance())
 		return e.put(tx, c)
 	})
 	if err == nil {

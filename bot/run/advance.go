@@ -62,15 +62,15 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	}
 	timing := timingOf(wf, c.run.Ask.Target)
 	interrupted := c.run.InCall
-	var deadline time.Time
+	var deadline, begun time.Time
 	err := e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r, now := &c.run, e.Clock.Now()
 		// Counted from before the commit, as the lease is: a process that was
 		// stopped in between must not call when its lease is over.
-		deadline = time.Now().Add(timing.Call)
+		deadline, begun = time.Now().Add(timing.Call), now
 		r.Fence++
 		r.InCall, r.Acted, r.WakeAt = true, true, now
-		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle)
+		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle+e.allowance())
 		return e.put(tx, c)
 	})
 	if err != nil {
@@ -81,8 +81,8 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	defer cancel()
 	// The provider's settle time counts from here on: what was cut off may still
 	// show. What the call itself has left of its time does not.
-	later := func() time.Time { return e.Clock.Now().Add(timing.Settle) }
-	if call.Err() != nil {
+	later := func() time.Time { return e.Clock.Now().Add(timing.Settle + e.allowance()) }
+	if call.Err() != nil || e.overslept(begun, timing.Call) {
 		if stopped(ctx) {
 			return e.handOver(ctx, c, later())
 		}
@@ -304,7 +304,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 			wait = min(be.RetryAfter, e.Patience)
 		}
 		// What the call may have done must be visible before it is looked for.
-		r.WakeAt = now.Add(max(wait, call.timing.Settle))
+		r.WakeAt = now.Add(max(wait, call.timing.Settle+e.allowance()))
 		// Whether the call acted is not known: InCall stays, so that the next
 		// one looks for its marker first.
 		if r.Attempt == 2 {

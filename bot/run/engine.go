@@ -92,12 +92,13 @@ type shared struct {
 	mu     sync.Mutex
 	active map[int64]bool    // runs this process is working on
 	begun  map[int64]*Engine // runs under way, by what they were begun with
+	mine   map[int64]bool    // runs this process worked on last, as far as it knows
 }
 
 // New makes an Engine; Run makes it work.
 func New(c Config) *Engine {
 	e := &Engine{Config: c.complete(), shared: &shared{owner: c.IDs.New(), wake: make(chan struct{}, 1),
-		active: map[int64]bool{}, begun: map[int64]*Engine{}}}
+		active: map[int64]bool{}, begun: map[int64]*Engine{}, mine: map[int64]bool{}}}
 	e.now.Store(e)
 	return e
 }
@@ -177,6 +178,10 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
+				if wait := e.leave(row); wait > 0 {
+					nap = min(nap, wait)
+					continue
+				}
 				if e.begin(row.Number) {
 					workers.Go(func() {
 						defer e.end(row.Number)
@@ -242,6 +247,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
+	e.own(row.Number)
 	c, err := e.decode(row)
 	if err == nil {
 		ctx = logging.With(ctx, slog.String("request", c.run.Call.ID), slog.String("message", c.run.Call.Message), slog.String("person", c.run.Call.Who.Person))
@@ -253,6 +259,9 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
 		}
+	}
+	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {
+		e.disowned(row.Number)
 	}
 	if errors.Is(err, errSwitched) {
 		if c, err = e.load(ctx, row.Number); err == nil {
