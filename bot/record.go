@@ -80,3 +80,15 @@ type RecordFilter struct {
 type Log interface {
 	Records(ctx context.Context, f RecordFilter) ([]Record, error)
 }
+
+// ArchiveMark says where the archive of old records ends.
+type ArchiveMark struct {
+	Seq    int64     // the last record that was moved there; 0 for none
+	Latest time.Time // the greatest time of those moved
+}
+
+// Archived is implemented by a Log whose old records may have been moved to an
+// archive, where Records does not find them.
+type Archived interface {
+	Archived(ctx context.Context) (ArchiveMark, error)
+}

@@ -2,8 +2,11 @@
 package commands
 
 import (
+	"slices"
+
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
+	"quarterdeck/commands/action"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
 	"quarterdeck/commands/can"
@@ -22,6 +25,7 @@ import (
 	"quarterdeck/commands/rollback"
 	"quarterdeck/commands/run"
 	"quarterdeck/commands/runs"
+	"quarterdeck/commands/scale"
 	"quarterdeck/commands/status"
 	"quarterdeck/commands/unlock"
 	"quarterdeck/commands/whoami"
@@ -29,16 +33,17 @@ import (
 
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
-	return append([]bot.Command{
+	return slices.Concat([]bot.Command{
 		deploy.New(n.Catalog, n.Ledger),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
+		scale.New(n.Catalog, n.Runs),
 		lock.New(n.Guard, n.Clock),
 		unlock.New(n.Guard),
 		halt.New(n.Guard),
 		resume.New(n.Guard),
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard),
-		history.New(n.Catalog, n.Runs, n.Policy),
+		history.New(n.Catalog, n.Runs, n.Policy, n.Log),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),
@@ -50,5 +55,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy)...)
+	}, freeze.All(n.Guard, n.Catalog, n.Policy), action.All(n.Actions))
 }

@@ -4,9 +4,13 @@
 // # What the program gets and gives
 //
 // The environment is PATH, HOME and LANG of the bot, what the configuration
-// adds, and OP_SERVICE, OP_ENV and OP_ACTION. For a change also OP_ID (the same
+// adds, and OP_SERVICE, OP_ENV and OP_ACTION: deploy, rollback, restart, or before
+// and after for the steps around a deployment over several components. For a change also OP_ID (the same
 // however often one operation is asked for), OP_ACTOR, OP_VERSION, OP_ARTEFACT,
 // OP_FROM and OP_REASON. Standard input is empty.
+//
+// An action has its values in its argv, each inside the one element that names it,
+// and OP_SERVICE and OP_ENV are empty where it has no target.
 //
 // A line on standard output that is a JSON object with phase, percent, message
 // or url is progress; every other line is log. Exit status 0 is done, 1 failed,
@@ -15,6 +19,13 @@
 // the status is not 0 the last phase tells more: "rolled-back" or "restored"
 // (the old state is back), "partly-done", "aborted" (stopped on request) and
 // "unknown" (the program cannot tell either).
+//
+// A change of how much there is gets OP_ACTION scale, OP_DIMENSION, OP_COUNT (the
+// value, also where that is the name of a size) and OP_FROM. Its current prints
+// an object with dimensions, an array of: name, unit, value, actual, min, max,
+// choices, control (who else sets it), disrupts (what changing it interrupts)
+// and one_way (why it cannot be set back); value and actual are texts. One with desired and healthy,
+// as a deployment's current prints it, has the dimension replicas alone.
 //
 // The program named by current prints one object: version, artefact, running,
 // healthy, desired, mixed, since, deploying, url. The one named by releases

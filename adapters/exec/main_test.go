@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if len(args) > 1 && args[0] == "platform" {
 		exitNow(platform(args[1]))
 	}
+	if len(args) > 1 && args[0] == toolArg {
+		exitNow(tool(args[1:]))
+	}
 	if len(args) > 1 && args[0] == "bot" {
 		runBot(args[1])
 	}
@@ -126,6 +129,8 @@ func platform(verb string) int {
 		return 0
 	case "hang":
 		select {}
+	case "scale", "sizes":
+		return platformScale(verb)
 	}
 	return platformChange(verb)
 }

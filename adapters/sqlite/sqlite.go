@@ -92,7 +92,8 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 	}
 	d := dialect()
 	d.Turn = turn.pass
-	return sqlstore.New(sqlstore.Options{Write: write, Read: read, Dialect: d, Closed: turn.close}), nil
+	return sqlstore.New(sqlstore.Options{Write: write, Read: read, Dialect: d, Closed: turn.close,
+		Purge: func(ctx context.Context) error { return purge(ctx, path) }}), nil
 }
 
 // patiently tries again for as long as another process's lock is waited for.

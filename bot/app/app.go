@@ -9,20 +9,23 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
-	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
-	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -43,6 +46,7 @@ type Tables struct {
 // CommandNeeds is what commands are made with.
 type CommandNeeds struct {
 	Catalog *provider.Catalog
+	Actions *action.Table
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -62,9 +66,27 @@ type Options struct {
 	Logger *slog.Logger
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
-	Serve bool
+	Serve   bool
+	Secrets *bot.Secrets // every secret that is read; one for the whole process
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
+}
+
+// complete gives o with its defaults.
+func (o Options) complete() Options {
+	if o.Clock == nil {
+		o.Clock = bot.SystemClock{}
+	}
+	if o.IDs == nil {
+		o.IDs = bot.RandomIDs{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Secrets == nil {
+		o.Secrets = &bot.Secrets{}
+	}
+	return o
 }
 
 // App is one assembled bot. Make it with New, run it once with Run.
@@ -73,12 +95,19 @@ type App struct {
 	Policy    *auth.Policy
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
+	Actions   *action.Table
 
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
 	guide   *router.Guide
+	// warnings are of rules that cannot be met since people were disabled.
+	warnings []string
+
+	now    atomic.Pointer[App] // what is worked by, once a reload brought another
+	mu     sync.Mutex          // held while reloading
+	ground *ground             // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -86,19 +115,24 @@ type App struct {
 	hurry context.Context // ends when the bot is to stop at once; its cause says why
 	fail  context.CancelCauseFunc
 
-	mu        sync.Mutex
+	heard     sync.Mutex
 	listening map[bot.Listener]net.Addr
 }
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
+	}
+	if t.Commands != nil {
+		for _, c := range t.Commands(CommandNeeds{}) {
+			k.Verbs = append(k.Verbs, c.Name)
+		}
 	}
 	return k
 }
@@ -110,11 +144,11 @@ func Load(path string, t Tables) (*config.Config, error) {
 	if err == nil || c == nil {
 		return c, err
 	}
-	f := &faults{file: filepath.Base(c.Path)}
-	f.add(f.file, err)
+	f := &faults{files: c.Files}
+	f.add(f.config(), err)
 	if _, more := New(c, t, Options{}); more != nil {
 		for _, line := range linesOf(more) {
-			if !told(fmt.Sprintf("%s:%d", f.file, f.line(line))) {
+			if file, n := f.place(line); file < 0 || !told(fmt.Sprintf("%s:%d", f.files[file], n)) {
 				f.lines = append(f.lines, line)
 			}
 		}
@@ -127,22 +161,14 @@ func Load(path string, t Tables) (*config.Config, error) {
 // networks. Its error is a *bot.Error of kind Invalid whose sentence has one
 // line for each fault, "config.toml:41: ...", in the order of the file.
 func New(c *config.Config, t Tables, o Options) (*App, error) {
-	if o.Clock == nil {
-		o.Clock = bot.SystemClock{}
-	}
-	if o.IDs == nil {
-		o.IDs = bot.RandomIDs{}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
+	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
-	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	redact := audit.New(audit.Config{Redact: c.Audit.Redact, Secrets: o.Secrets}).Redact
 	o.Logger = logging.New(o.Logger, redact)
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
-	f := &faults{file: filepath.Base(c.Path)}
-	a.Catalog = bindAll(c, t, o, redact, f)
+	f := &faults{files: c.Files}
+	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -158,21 +184,22 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		sources["schedule"] = directory.OnCall(o.Schedules)
 	}
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
-		f.add(f.file, err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
-		f.add(f.file, err)
+		f.add(f.config(), err)
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
+		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
-		tooFewApprovers(c, a.Directory, a.Policy, f)
+		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
-	a.guide = &router.Guide{Catalog: a.Catalog}
+	a.checkVerbs(f)
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
 			continue
 		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
-			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
+			Complete: a.complete, Describe: a.describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -185,38 +212,33 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	return a, nil
 }
 
-// Warnings gives what the configuration names and is not there on this machine,
-// one line each, "config.toml:41: ...", in the order of the file. None of it
-// keeps the bot from starting.
+// Warnings gives what keeps nothing from starting: rules that cannot be met since
+// people were disabled, and what is named and is not there on this machine,
+// one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := a.exposed()
+	lines := append(slices.Clone(a.warnings), a.exposed()...)
 	for _, s := range a.Config.Services {
-		deployer, err := a.Catalog.Deployer(s.Target)
-		if err != nil {
-			continue
+		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
+			if d, ok := deployer.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+				}
+			}
 		}
-		if d, ok := deployer.(provider.Inspected); ok {
-			for _, line := range d.Inspect() {
-				lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+		if scaler, err := a.Catalog.Scaler(s.Target); err == nil {
+			if d, ok := scaler.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
 			}
 		}
 	}
+	lines = append(lines, a.actionWarnings()...)
 	return lines
 }
 
 // Ready is closed once the bot takes commands.
 func (a *App) Ready() <-chan struct{} { return a.ready }
-
-// OpenStore opens the configured database.
-func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
-	scheme, dsn, _ := strings.Cut(c.Bot.Database, ":")
-	for _, s := range t.Stores {
-		if s.Scheme == scheme {
-			return s.Open(ctx, dsn)
-		}
-	}
-	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
-}
 
 // Hurry has a bot that stops, or is about to, do so without waiting for the calls
 // under way. It may be called at any time.
@@ -233,14 +255,12 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
+	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact, Secrets: o.Secrets})
 
 	draining, flush := make(chan struct{}), make(chan struct{})
 	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
-	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger,
+	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
-	commands := map[string]bot.Command{}
-	workflows := map[string]bot.Workflow{}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }
 	deliverer.Gap = mirror.Gap
@@ -249,52 +269,47 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	keeper := guard.NewKeeper(s)
-	keeper.Weekly(a.freezes, c.Bot.Location)
-	engine := run.New(run.Config{
-		Guards: keeper.Obstacles,
-		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
-		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
-		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
-		Posted:    posted, Reach: reach, Draining: draining, Meter: meter,
-		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
-	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
-	var verbs []string
-	for _, cmd := range all {
-		commands[cmd.Name] = cmd
-		verbs = append(verbs, cmd.Name)
-		for _, w := range cmd.Workflows {
-			workflows[w.Kind()] = w
-		}
-	}
-	g, err := grammar.New(all, words{a.Catalog, a.Directory})
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	ways := a.ways(g)
+	engine := run.New(ways.engine)
+	r, err := a.router(g, ways, engine)
 	if err != nil {
 		return err
 	}
-	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
-		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Draining: draining, Meter: meter, Rate: c.Bot.Rate})
-	a.guide.Router = r
-	meter.Verbs(verbs)
+	g.engine, g.router = engine, r
 	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	if err := a.recordStart(ctx, s, log, seal); err != nil {
+	if _, err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
+	}
+	if err := engine.StopDisabled(ctx); err != nil {
+		return fmt.Errorf("stop what disabled people asked for: %w", err)
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
 	w.checkpoints(checkpointer)
 
+	a.mu.Lock()
+	a.ground = g
+	a.mu.Unlock()
+	catalog := func() *provider.Catalog { return a.current().Catalog }
+	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
+		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
+		Sources: []observe.Source{release.NewWatch(catalog), capacity.NewWatch(catalog)}} // one line for each kind of fact
 	// A part that fails ends everything at once and says why.
 	life := context.WithoutCancel(ctx)
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
 	parts.work.Go(engine.Run)
 	parts.work.Go(r.Run)
 	parts.tell.Go(mirror.Run)
+	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
+	if c.Audit.Retain > 0 {
+		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
 	parts.post.Go(deliverer.Run)
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
@@ -330,22 +345,29 @@ func (a *App) Run(ctx context.Context) error {
 
 // Verify checks the audit log of the configured database against the
 // configured checkpoint file and against further checkpoints, each a line as
-// posted or the path of a file of such lines.
-func Verify(ctx context.Context, c *config.Config, t Tables, against []string) (audit.Report, error) {
-	s, err := OpenStore(ctx, c, t)
+// posted or the path of a file of such lines. With the folder of an archive, the
+// archived segments are checked as the beginning of the same chain.
+func Verify(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (audit.Report, error) {
+	s, o, err := checked(ctx, c, t, against, archive)
 	if err != nil {
 		return audit.Report{}, err
 	}
 	defer s.Close()
+	return audit.Verify(ctx, s, o)
+}
+
+// checked opens the configured database and says what to hold its log against.
+func checked(ctx context.Context, c *config.Config, t Tables, against []string, archive string) (store.Store, audit.VerifyOptions, error) {
 	public, err := audit.ReadPublicKey(c.Audit.Key)
 	if err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints}
+	o := audit.VerifyOptions{PublicKey: public, Kept: c.Audit.Checkpoints, Archive: archive}
 	if err := hold(&o, against); err != nil {
-		return audit.Report{}, err
+		return nil, audit.VerifyOptions{}, err
 	}
-	return audit.Verify(ctx, s, o)
+	s, err := OpenStore(ctx, c, t)
+	return s, o, err
 }
 
 // VerifyExport checks what audit.Export wrote against checkpoints, as Verify
@@ -364,6 +386,20 @@ func VerifyExport(ctx context.Context, export io.Reader, key string, against []s
 		return audit.Report{}, err
 	}
 	return audit.VerifyExport(ctx, export, o)
+}
+
+// VerifyArchive checks the segments in dir by themselves, with the public key at
+// the path key, and against checkpoints as Verify does.
+func VerifyArchive(ctx context.Context, dir, key string, against []string) (audit.Report, error) {
+	public, err := audit.ReadPublicKey(key)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	o := audit.VerifyOptions{PublicKey: public}
+	if err := hold(&o, against); err != nil {
+		return audit.Report{}, err
+	}
+	return audit.VerifyArchive(ctx, dir, o)
 }
 
 // hold adds checkpoints, each a line as posted or the path of a file of such

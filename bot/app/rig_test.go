@@ -152,6 +152,7 @@ type world struct {
 	output output      // all that the bot logs for its operator
 	store  store.Store // see view
 	stop   func()
+	app    *app.App // that runs
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -262,6 +263,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.app = a
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

@@ -22,6 +22,9 @@ type checker struct {
 	prev     string    // hash of the record before
 	unlinked bool      // prev says nothing about the next record's: a gap or a moved record lies between
 
+	copied  bool // what is checked is a copy that somebody made
+	partial bool // what is checked ends before the log does
+
 	erased map[valueName]bool // erased values; true once a later record says so
 }
 
@@ -156,6 +159,9 @@ func (c *checker) tellErased(n valueName) {
 
 // checkErased names the erasures that no record tells of.
 func (c *checker) checkErased() {
+	if c.partial {
+		return // the record that tells of it may come later
+	}
 	var silent []valueName
 	for n, told := range c.erased {
 		if !told {

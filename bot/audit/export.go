@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"quarterdeck/bot"
@@ -23,7 +24,7 @@ type Format string
 const JSONL Format = "jsonl"
 
 // Formats lists the forms that Export writes.
-func Formats() []Format { return []Format{JSONL} }
+func Formats() []Format { return []Format{JSONL, OCSF, CloudEvents} }
 
 // The lines of an export. Record is kept to the byte, because that is what was
 // hashed.
@@ -31,6 +32,8 @@ type (
 	exportBegin struct {
 		Version int    `json:"quarterdeck_audit"`
 		Log     string `json:"log"`
+		// Anchor is where the archive ends, when old records lie there.
+		Anchor *Anchor `json:"anchor,omitempty"`
 	}
 	exportRecord struct {
 		Seq    int64           `json:"seq"`
@@ -54,17 +57,42 @@ const exportVersion = 1
 
 // Export writes the whole log to w, reading it in bounded chunks; records that
 // are appended meanwhile may or may not be in it. An unknown format is an Error
-// of kind Invalid. It writes what is stored, whether or not it is intact.
+// of kind Invalid. JSONL is what is stored, whether or not it is intact.
 func Export(ctx context.Context, s store.Store, w io.Writer, f Format) error {
-	if f != JSONL {
-		return bot.Errorf(bot.Invalid, "there is no export format %q; use %q", f, JSONL)
+	if !slices.Contains(Formats(), f) {
+		return bot.Errorf(bot.Invalid, "there is no export format %q; use jsonl, ocsf or cloudevents", f)
 	}
 	id, err := readID(ctx, s)
 	if err != nil {
 		return err
 	}
+	if f != JSONL {
+		out := bufio.NewWriterSize(w, 64<<10)
+		err := each(ctx, s, 1, func(rec store.Sealed) error {
+			e, err := project(f, id, rec)
+			if err != nil {
+				return err
+			}
+			return writeLine(out, e)
+		})
+		if err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	begin := exportBegin{Version: exportVersion, Log: id}
+	err = s.View(ctx, func(r store.Reader) error {
+		a, _, err := anchorOf(r)
+		if a.Seq > 0 {
+			begin.Anchor = &a
+		}
+		return err
+	})
+	if err != nil && bot.KindOf(err) != bot.Internal { // one that cannot be read is for the verification to name
+		return err
+	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	if err := writeLine(out, exportBegin{Version: exportVersion, Log: id}); err != nil {
+	if err := writeLine(out, begin); err != nil {
 		return err
 	}
 	var end exportEnd
@@ -170,6 +198,9 @@ func VerifyExport(ctx context.Context, in io.Reader, o VerifyOptions) (Report, e
 	if err := c.against(o); err != nil {
 		return Report{}, err
 	}
+	if c.copied = len(o.PublicKey) == 0; begin.Anchor != nil {
+		c.anchored(*begin.Anchor, o.PublicKey)
+	}
 	var end *exportEnd
 	for n := 2; lines.Scan(); n++ {
 		if err := ctx.Err(); err != nil {
@@ -206,19 +237,10 @@ func (c *checker) exportLine(n int, line []byte) *exportEnd {
 	if bytes.HasPrefix(line, []byte(`{"end":`)) && json.Unmarshal(line, &end) == nil && end.End {
 		return &end
 	}
-	var r exportRecord
-	if err := json.Unmarshal(line, &r); err != nil || r.Seq == 0 {
+	s, ok := decodeLine(line)
+	if !ok {
 		c.problem(Edited, c.next, "line %d, where record %d should be, is no record", n, c.next)
 		return nil
-	}
-	s := store.Sealed{Seq: r.Seq, Hash: r.Hash, Body: r.Record, Text: r.Text}
-	if r.Raw != nil {
-		s.Body, s.Text = r.Raw, r.RawText
-	}
-	// An export has no columns to search by; only the record itself counts.
-	var b bot.Record
-	if json.Unmarshal(s.Body, &b) == nil {
-		s.At, s.Kind, s.Run, s.Target, s.Person = b.At, b.Kind, b.Run, b.Target, b.Person
 	}
 	c.add(s)
 	return nil

@@ -77,7 +77,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("unreadable: %v", err)
 	}
 	err := Export(t.Context(), r.store, &bytes.Buffer{}, "xml")
-	if bot.KindOf(err) != bot.Invalid || bot.Sentence(err, "") != `there is no export format "xml"; use "jsonl"` {
+	if bot.KindOf(err) != bot.Invalid || bot.Sentence(err, "") != `there is no export format "xml"; use jsonl, ocsf or cloudevents` {
 		t.Errorf("format: %v", err)
 	}
 }

@@ -60,6 +60,16 @@ func OpenKey(path string) (Key, error) {
 	return readKey(path) // another process may have been first
 }
 
+// LoadKey reads the signing key as OpenKey does, and makes none: one that is not
+// there is an Error of kind NotFound.
+func LoadKey(path string) (Key, error) {
+	k, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Key{}, &bot.Error{Op: "audit.key", Kind: bot.NotFound, Say: fmt.Sprintf("there is no audit key %s; this is done where the bot runs, by who may read its key", path), Err: err}
+	}
+	return k, err
+}
+
 func readKey(path string) (Key, error) {
 	block, err := readPEM(path, true)
 	if err != nil {

@@ -43,6 +43,9 @@ type Config struct {
 	// Redact holds the configured patterns. What one matches is replaced by
 	// Redacted, whole.
 	Redact []*regexp.Regexp
+	// Secrets, when set, are the secrets in use: every value that was ever read
+	// is replaced as what a pattern matches is, from when it was read.
+	Secrets *bot.Secrets
 }
 
 // Log writes and reads the audit log. Safe for concurrent use. It implements
@@ -59,7 +62,9 @@ func New(c Config) *Log {
 	if c.Salts == nil {
 		c.Salts = rand.Reader
 	}
-	return &Log{store: c.Store, clock: c.Clock, salts: c.Salts, redact: newRedactor(c.Redact)}
+	l := &Log{store: c.Store, clock: c.Clock, salts: c.Salts, redact: newRedactor(c.Redact)}
+	l.redact.secrets = c.Secrets
+	return l
 }
 
 // The bounds of what one record keeps, in bytes. What is cut says so.
@@ -144,6 +149,11 @@ func (l *Log) Records(ctx context.Context, f bot.RecordFilter) ([]bot.Record, er
 // the salt goes with it. A record or value that is not there is an Error of
 // kind NotFound; one that is erased already a Conflict.
 func (l *Log) Erase(tx store.Tx, seq int64, name string, by bot.Identity) (store.Head, error) {
+	return l.erase(tx, seq, name, by, "")
+}
+
+// erase is Erase with the words why.
+func (l *Log) erase(tx store.Tx, seq int64, name string, by bot.Identity, why string) (store.Head, error) {
 	s, found, err := tx.Record(seq)
 	if err != nil {
 		return store.Head{}, err
@@ -155,16 +165,8 @@ func (l *Log) Erase(tx store.Tx, seq int64, name string, by bot.Identity) (store
 	if err != nil {
 		return store.Head{}, fmt.Errorf("decode text of record %d: %w", seq, err)
 	}
-	v, found := values[name]
-	switch {
-	case !found:
-		names := sortedKeys(values)
-		if near := nearest.Of(name, names); near != "" {
-			return store.Head{}, bot.Errorf(bot.NotFound, "record %d has no value %q; did you mean %q?", seq, name, near)
-		}
-		return store.Head{}, bot.Errorf(bot.NotFound, "record %d has no value %q; it has %s", seq, name, listed(names))
-	case v.Erased:
-		return store.Head{}, bot.Errorf(bot.Conflict, "%s of record %d was erased already", name, seq)
+	if _, err := erasable(values, seq, name); err != nil {
+		return store.Head{}, err
 	}
 	values[name] = textValue{Erased: true}
 	text, err := encodeText(values)
@@ -174,8 +176,29 @@ func (l *Log) Erase(tx store.Tx, seq int64, name string, by bot.Identity) (store
 	if err := tx.SetText(seq, text); err != nil {
 		return store.Head{}, err
 	}
-	return l.Append(tx, bot.Record{Kind: bot.ConfiguredKind, Account: by.Account, Standing: by.Standing, Person: by.Person,
-		Detail: map[string]string{detailErased: strconv.FormatInt(seq, 10), detailName: name}})
+	return l.Append(tx, erasure(seq, name, by, why))
+}
+
+// erasable gives a value that is there and was not erased.
+func erasable(values map[string]textValue, seq int64, name string) (textValue, error) {
+	v, found := values[name]
+	switch {
+	case !found:
+		names := sortedKeys(values)
+		if near := nearest.Of(name, names); near != "" {
+			return v, bot.Errorf(bot.NotFound, "record %d has no value %q; did you mean %q?", seq, name, near)
+		}
+		return v, bot.Errorf(bot.NotFound, "record %d has no value %q; it has %s", seq, name, listed(names))
+	case v.Erased:
+		return v, bot.Errorf(bot.Conflict, "%s of record %d was erased already", name, seq)
+	}
+	return v, nil
+}
+
+// erasure is the record of an erasure.
+func erasure(seq int64, name string, by bot.Identity, why string) bot.Record {
+	return bot.Record{Kind: bot.ConfiguredKind, Account: by.Account, Standing: by.Standing, Person: by.Person,
+		Detail: map[string]string{detailErased: strconv.FormatInt(seq, 10), detailName: name}, Text: map[string]string{"reason": why}}
 }
 
 // Detail keys of records that this package writes.

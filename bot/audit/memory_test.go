@@ -34,6 +34,7 @@ type state struct {
 	docs map[string]bot.Document
 	out  []store.Outgoing
 	id   int64
+	open []store.RunRow // that have not ended
 }
 
 func (s state) clone() state {
@@ -138,7 +139,29 @@ func (s *session) Append(r store.Sealed) error {
 	if r.Seq != head.Seq+1 {
 		return bot.Errorf(bot.Conflict, "record %d does not follow %d", r.Seq, head.Seq)
 	}
+	r.Latest = r.At
+	if n := len(s.rows); n > 0 {
+		r.Latest = later(s.rows[n-1].Latest, r.At)
+	}
 	s.rows = append(s.rows, r)
+	return nil
+}
+
+func (s *session) RemoveRecords(through int64) (n int64, err error) {
+	if head, _ := s.Head(); through >= head.Seq {
+		return 0, bot.Errorf(bot.Conflict, "record %d is the last one", head.Seq)
+	}
+	before := len(s.rows)
+	s.rows = slices.DeleteFunc(s.rows, func(r store.Sealed) bool { return r.Seq <= through })
+	return int64(before - len(s.rows)), nil
+}
+
+func (s *session) Runs(bot.RunFilter) ([]store.RunRow, error) { return s.open, nil }
+
+func (s *session) Run(int64) (store.RunRow, bool, error) { return store.RunRow{}, false, nil }
+
+func (s *session) DeleteDocument(kind, id string) error {
+	delete(s.docs, kind+"\n"+id)
 	return nil
 }
 

@@ -182,9 +182,14 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 	if err != nil {
 		return false, false, err
 	}
+	next := c.Next
 	t := &telling{tx: tx, channel: channel, now: m.Clock.Now(), cursor: &c}
 	if !found {
-		t.begin(head)
+		a, _, err := anchorOf(tx)
+		if err != nil {
+			return false, false, err
+		}
+		t.begin(head, a)
 	}
 	if c.Next > head.Seq+1 {
 		t.alarm(fmt.Sprintf("the audit log was cut off: it ends with record %d, and this channel was told up to record %d", head.Seq, c.Next-1))
@@ -202,6 +207,9 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 		c.Next = s.Seq + 1
 	}
 	t.flush(t.now)
+	if found && len(sealed) == 0 && len(t.posts) == 0 && c.Next == next {
+		return false, false, nil // another replica was faster
+	}
 	if err := t.enqueue(); err != nil {
 		return false, false, err
 	}
@@ -209,10 +217,11 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 }
 
 // begin sets where a channel that was never told anything starts: with the
-// whole log while that is short, else at its end.
-func (t *telling) begin(head store.Head) {
-	t.cursor.Next = 1
-	if head.Seq > backlog {
+// whole log while that is short, else at its end. What lies in the archive is
+// not told.
+func (t *telling) begin(head store.Head, a Anchor) {
+	t.cursor.Next = a.Seq + 1
+	if head.Seq-a.Seq > backlog {
 		t.cursor.Next = head.Seq + 1
 		t.single(bot.Card{Tone: bot.Plain, Title: fmt.Sprintf("the audit log is written here from record %d on", head.Seq+1),
 			Text: "What came before is in the log itself."})

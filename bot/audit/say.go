@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 )
@@ -25,7 +26,10 @@ func Say(r bot.Record) string {
 		return Actor(r) + " asked for " + asked(r)
 	case bot.ConfiguredKind:
 		if seq := r.Detail[detailErased]; seq != "" {
-			return fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq)
+			return joined(fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq), value(r, "reason"))
+		}
+		if r.Error != "" {
+			return value(r, "result")
 		}
 		if lines := value(r, "difference"); lines != "" {
 			return "people, rules or settings changed: " + strings.Join(strings.Fields(lines), " ")
@@ -40,6 +44,12 @@ func sayRun(r bot.Record) string {
 	switch r.Kind {
 	case bot.Requested:
 		s := Actor(r) + ": " + summary(r) + " — requested"
+		if parent := r.Detail["parent"]; parent != "" {
+			s = Actor(r) + ": " + summary(r) + " — follows #" + parent
+			if at, err := time.Parse(time.RFC3339Nano, r.Detail["not_before"]); err == nil {
+				s += " at " + bot.Moment(at)
+			}
+		}
 		if reason != "" {
 			s += fmt.Sprintf(" (reason: %s)", reason)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -48,13 +49,15 @@ type Checked struct {
 
 // Report is the outcome of a verification.
 type Report struct {
-	OK          bool      `json:"ok"` // nothing is wrong
-	Log         string    `json:"log,omitempty"`
-	Records     int64     `json:"records"`
-	From        int64     `json:"from"` // first and last sequence found; 0 for none
-	To          int64     `json:"to"`
-	Hash        string    `json:"hash,omitempty"` // of the last record
-	Erased      int64     `json:"erased"`         // values erased on purpose
+	OK      bool   `json:"ok"` // nothing is wrong
+	Log     string `json:"log,omitempty"`
+	Records int64  `json:"records"`
+	From    int64  `json:"from"` // first and last sequence found; 0 for none
+	To      int64  `json:"to"`
+	Hash    string `json:"hash,omitempty"` // of the last record
+	Erased  int64  `json:"erased"`         // values erased on purpose
+	// Archived is the last record that was moved to the archive; 0 for none.
+	Archived    int64     `json:"archived,omitempty"`
 	Problems    []Problem `json:"problems,omitempty"`
 	More        int64     `json:"more,omitempty"` // problems beyond those listed
 	Checkpoints []Checked `json:"checkpoints,omitempty"`
@@ -69,6 +72,9 @@ func (r Report) Summary() string {
 		return "the audit log is empty"
 	}
 	s := fmt.Sprintf("the audit log is intact: %s (%d to %d), head %s", count(r.Records, "record"), r.From, r.To, short(r.Hash))
+	if r.Archived > 0 && r.From > r.Archived {
+		s += fmt.Sprintf(", the %d before are in the archive", r.Archived)
+	}
 	if r.Erased > 0 {
 		s += fmt.Sprintf(", %s erased on purpose", count(r.Erased, "value"))
 	}
@@ -104,6 +110,13 @@ type VerifyOptions struct {
 	PublicKey ed25519.PublicKey
 	// Chunk is how many records are read at a time; default 1000.
 	Chunk int
+
+	// Archive is the folder of archived segments, "" for none: they are checked
+	// as the beginning of the same chain.
+	Archive string
+
+	// seen is called with every record, in the order in which it is checked.
+	seen func(store.Sealed) error
 }
 
 // Verify finds what was done to the log: edited, removed, reordered and cut-off
@@ -123,6 +136,9 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 	}
 	c := newChecker(id)
 	if err := c.against(o); err != nil {
+		return Report{}, err
+	}
+	if err := c.beginning(ctx, s, o); err != nil {
 		return Report{}, err
 	}
 	chunk := o.Chunk
@@ -150,6 +166,12 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 		for _, rec := range sealed {
 			c.add(rec)
 			next = max(next, rec.Seq+1)
+			if o.seen == nil {
+				continue
+			}
+			if err := o.seen(rec); err != nil {
+				return Report{}, err
+			}
 		}
 		if len(sealed) < chunk || next == from {
 			if o.Kept != "" && head.Seq > 0 {
@@ -158,6 +180,40 @@ func Verify(ctx context.Context, s store.Store, o VerifyOptions) (Report, error)
 			return c.finish(&head, seen), nil
 		}
 	}
+}
+
+// beginning checks what was moved to the archive, as far as it is there to be
+// checked, and begins the check of the database after it.
+func (c *checker) beginning(ctx context.Context, s store.Store, o VerifyOptions) error {
+	var a Anchor
+	var first []store.Sealed
+	err := s.View(ctx, func(r store.Reader) (err error) {
+		if first, err = r.RecordsFrom(math.MinInt64, 1); err != nil {
+			return err
+		}
+		a, _, err = anchorOf(r)
+		return err
+	})
+	if err != nil && bot.KindOf(err) != bot.Internal {
+		return fmt.Errorf("read where the audit log begins: %w", err)
+	} else if err != nil {
+		c.problem(Edited, 0, "%s", bot.Sentence(err, ""))
+	}
+	if o.Archive != "" && len(first) > 0 {
+		same := func(seq int64) (hash string, err error) {
+			err = s.View(ctx, func(r store.Reader) error {
+				rec, _, err := r.Record(seq)
+				hash = rec.Hash
+				return err
+			})
+			return hash, err
+		}
+		if err := c.archived(ctx, o.Archive, o.PublicKey, first[0].Seq, same, o.seen); err != nil {
+			return err
+		}
+	}
+	c.anchored(a, o.PublicKey)
+	return nil
 }
 
 // witness is how far into the log an audit channel was told.

@@ -110,7 +110,11 @@ func bench(only string, quick bool) error {
 		{"appends", appends},
 		{"commands", commandsAtWork},
 		{"long log", longLog},
+		{"reload", reloads},
 		{"program", program},
+		{"timers", timers},
+		{"replicas", replicas},
+		{"take-over", takeOver},
 	} {
 		if !match.MatchString(m.name) {
 			continue

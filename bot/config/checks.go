@@ -32,12 +32,16 @@ func (l *loader) bot() {
 	case server && !strings.HasPrefix(rest, "//"):
 		l.failf(at.at("database"), "", `bot.database takes "postgres://USER@HOST/NAME"`)
 	case server && holdsPassword(rest):
-		l.failf(at.at("database"), "leave it out, and set PGPASSWORD or add ?passfile=PATH", "bot.database holds a password")
+		l.failf(at.at("database"), "write env:NAME or file:PATH in place of the address, set PGPASSWORD, or add ?passfile=PATH", "bot.database holds a password")
 	case server:
 		l.out.Bot.Database = "postgres:" + rest
 		l.out.Bot.State = l.path("state")
+	case scheme == "env":
+		l.out.Bot.Database, l.out.Bot.State = b.Database, l.path("state")
+	case scheme == "file":
+		l.out.Bot.Database, l.out.Bot.State = "file:"+l.path(rest), l.path("state")
 	case scheme != "sqlite":
-		l.failf(at.at("database"), `it takes "sqlite:PATH" or "postgres://USER@HOST/NAME"`, "bot.database names the unknown store %q", scheme)
+		l.failf(at.at("database"), `it takes "sqlite:PATH", "postgres://USER@HOST/NAME", or "env:NAME" or "file:PATH" where such an address is`, "bot.database names the unknown store %q", scheme)
 	default:
 		l.out.Bot.Database = "sqlite:" + l.path(rest)
 		l.out.Bot.State = filepath.Join(filepath.Dir(l.path(rest)), "state")
@@ -45,7 +49,7 @@ func (l *loader) bot() {
 	if b.State != "" {
 		l.out.Bot.State = l.path(b.State)
 	}
-	l.out.Bot.Socket = l.path("quarterdeck.sock")
+	l.out.Bot.Socket = l.path(defaultSocket)
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}
@@ -121,6 +125,7 @@ func (l *loader) audit() {
 		}
 		l.out.Audit.Redact = append(l.out.Audit.Redact, re)
 	}
+	l.archive()
 	l.files()
 }
 
@@ -149,11 +154,12 @@ func (l *loader) files() {
 		path string
 		at   *node
 	}{
-		{"bot.database", strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), b.at("database")},
+		{"bot.database", strings.TrimPrefix(strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), "file:"), b.at("database")},
 		{"bot.socket", l.out.Bot.Socket, b.at("socket")},
 		{"bot.state", l.out.Bot.State, b.at("state")},
 		{"audit.key", l.out.Audit.Key, a.at("key")},
 		{"audit.checkpoints", l.out.Audit.Checkpoints, a.at("checkpoints")},
+		{"audit.archive", l.out.Audit.Archive, a.at("archive")},
 	} {
 		if other, found := taken[f.path]; found && f.path != "" {
 			l.failf(f.at, "give each a path of its own", "%s and %s are the same path", f.key, other)
@@ -245,7 +251,7 @@ func (l *loader) people() {
 	for i, p := range l.in.Person {
 		at := l.root.at("person").elem(i)
 		l.name(at.at("name"), "a person", p.Name, at.has("name"))
-		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub}
+		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub, Disabled: p.Disabled}
 		for j, a := range p.Accounts {
 			l.account(at.at("accounts").elem(j), p.Name, bot.AccountID(a))
 			person.Accounts = append(person.Accounts, bot.AccountID(a))
@@ -394,7 +400,7 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 		l.failf(n, meant(t.Environment, l.out.Environments, thereAre), "%s is in the environment %q, which has no [environment.%s]", t, t.Environment, t.Environment)
 	}
 	if len(values) == 0 {
-		l.failf(n, "bind it with "+strings.Join(l.known.Bindings, " or "), "%s is bound to nothing", t)
+		l.failf(n, "bind it with "+strings.Join(alone(l.known.Bindings), " or "), "%s is bound to nothing", t)
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
@@ -402,10 +408,22 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			l.unknown(kind, n, l.known.Bindings)
 			continue
 		}
-		if b := l.binding(n.at(kind), t, kind, values[kind]); kind == "deploy" {
+		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
+			s.Deploy, s.Components = l.components(n.at(kind), t, table)
+			continue
+		}
+		if kind == "scale" {
+			s.Scale = l.scale(n.at(kind), t, values[kind])
+			continue
+		}
+		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
+		case "deploy":
 			s.Deploy = b
+		case "rollback":
+			s.Rollback = b
 		}
 	}
+	l.back(n, s, values)
 	l.out.Services = append(l.out.Services, s)
 }
 

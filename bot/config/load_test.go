@@ -30,18 +30,18 @@ func TestGoodLoads(t *testing.T) {
 	}
 	a := c.Audit
 	if !reflect.DeepEqual(a.Channels, []bot.ChannelID{"file:audit.txt"}) || a.Key != dir+"/data/audit.key" || a.Checkpoints != dir+"/data/marks.txt" ||
-		len(a.Redact) != 1 || a.Redact[0].String() != "card=[0-9]+" {
+		a.Retain != 400*24*time.Hour || a.Archive != dir+"/data/archive" || len(a.Redact) != 1 || a.Redact[0].String() != "card=[0-9]+" {
 		t.Errorf("[audit] is %+v", a)
 	}
 	for _, want := range []struct{ got, want any }{
-		{c.People, []config.Person{{Where: "config.toml:19", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"}, RolesAt: "config.toml:22",
+		{c.People, []config.Person{{Where: "config.toml:21", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"}, RolesAt: "config.toml:24",
 			Email: "dev-one@example.com", GitHub: "dev-one"}}},
-		{c.Roles, []config.Role{{Where: "config.toml:25", Name: "sre", Groups: []string{"slack-group:S1"}}}},
-		{c.Grants, []config.Grant{{Where: "config.toml:28", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
+		{c.Roles, []config.Role{{Where: "config.toml:27", Name: "sre", Groups: []string{"slack-group:S1"}}}},
+		{c.Grants, []config.Grant{{Where: "config.toml:30", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
 			Targets: []string{"*/prod"}, Channels: []string{"file:ops.txt"}, Hours: []string{"mon-fri 08:00-18:00"}}}},
-		{c.Denies, []config.Deny{{Where: "config.toml:35", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
+		{c.Denies, []config.Deny{{Where: "config.toml:37", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
 			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
-		{c.Requires, []config.Require{{Where: "config.toml:43", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
+		{c.Requires, []config.Require{{Where: "config.toml:45", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
 			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}}}},
 		{c.Environments, []string{"prod"}},
 	} {
@@ -49,14 +49,14 @@ func TestGoodLoads(t *testing.T) {
 			t.Errorf("loaded\n%+v, want\n%+v", want.got, want.want)
 		}
 	}
-	if len(c.Chats) != 2 || c.Chats["terminal"].Where() != "config.toml:15" || c.Chats["file"].Where() != "config.toml:17" {
+	if len(c.Chats) != 2 || c.Chats["terminal"].Where() != "config.toml:17" || c.Chats["file"].Where() != "config.toml:19" {
 		t.Errorf("chats are %v", c.Chats)
 	}
-	if len(c.Providers) != 1 || c.Providers[0].Name != "scripts" || c.Providers[0].Type != "exec" || c.Providers[0].Raw.Where() != "config.toml:53" {
+	if len(c.Providers) != 1 || c.Providers[0].Name != "scripts" || c.Providers[0].Type != "exec" || c.Providers[0].Raw.Where() != "config.toml:55" {
 		t.Errorf("providers are %+v", c.Providers)
 	}
-	if len(c.Services) != 1 || c.Services[0].Where != "config.toml:56" || c.Services[0].Target.String() != "shop/prod" ||
-		c.Services[0].Deploy.Provider != "scripts" || c.Services[0].Deploy.Raw.Where() != "config.toml:57" || c.Services[0].Deploy.Raw.Dir() != dir {
+	if len(c.Services) != 1 || c.Services[0].Where != "config.toml:58" || c.Services[0].Target.String() != "shop/prod" ||
+		c.Services[0].Deploy.Provider != "scripts" || c.Services[0].Deploy.Raw.Where() != "config.toml:59" || c.Services[0].Deploy.Raw.Dir() != dir {
 		t.Errorf("services are %+v", c.Services)
 	}
 }
@@ -102,6 +102,23 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestServerByReference: where the address is kept is what is configured, so
+// that what check reads needs no secret.
+func TestServerByReference(t *testing.T) {
+	for _, c := range []struct{ written, database string }{
+		{"env:QUARTERDECK_DATABASE", "env:QUARTERDECK_DATABASE"}, {"file:/run/secrets/db", "file:/run/secrets/db"}, {"file:db.url", "file:DIR/db.url"},
+	} {
+		got, err := load(t, strings.Replace(small, "sqlite:/srv/q/q.db", c.written, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(got.Path)
+		if want := strings.Replace(c.database, "DIR", dir, 1); got.Bot.Database != want || got.Bot.State != dir+"/state" {
+			t.Errorf("%s: database %s, state %s", c.written, got.Bot.Database, got.Bot.State)
+		}
+	}
+}
+
 // TestPathsAreTheFiles: a relative path means the same wherever it is asked
 // from.
 func TestPathsAreTheFiles(t *testing.T) {
@@ -117,7 +134,7 @@ func TestPathsAreTheFiles(t *testing.T) {
 	if resolved, _ := filepath.EvalSymlinks(dir); c.Bot.Socket != dir+"/data/q.sock" && c.Bot.Socket != resolved+"/data/q.sock" {
 		t.Errorf("the socket is at %s, want it below %s", c.Bot.Socket, dir)
 	}
-	if c.Requires[0].Where != "q.toml:43" {
+	if c.Requires[0].Where != "q.toml:45" {
 		t.Errorf("a rule is at %s, want the file's own name", c.Requires[0].Where)
 	}
 }

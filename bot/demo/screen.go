@@ -193,7 +193,7 @@ func (s *screen) verify(ctx context.Context, _ []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report, err := app.Verify(ctx, c, t, nil)
+	report, err := app.Verify(ctx, c, t, nil, "")
 	if err != nil {
 		return err
 	}

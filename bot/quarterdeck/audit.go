@@ -12,30 +12,37 @@ import (
 )
 
 type auditCmd struct {
-	Verify verifyCmd `cmd:"" help:"Check that nothing in the audit log was edited, removed, reordered or cut off."`
-	Export exportCmd `cmd:"" help:"Write the audit log to standard output, one JSON object a line."`
-	Tail   tailCmd   `cmd:"" help:"Follow the audit log."`
+	Verify  verifyCmd  `cmd:"" help:"Check that nothing in the audit log was edited, removed, reordered or cut off."`
+	Report  reportCmd  `cmd:"" help:"Write what an auditor needs about a period: one row per change, and what bears it out."`
+	Erase   eraseCmd   `cmd:"" help:"Erase a value that should never have been recorded; the chain stays whole."`
+	Archive archiveCmd `cmd:"" help:"Move old records out of the database into signed files; the chain stays whole."`
+	Export  exportCmd  `cmd:"" help:"Write the audit log to standard output, one JSON object a line."`
+	Tail    tailCmd    `cmd:"" help:"Follow the audit log."`
 }
 
 type verifyCmd struct {
 	configured
 	Against []string `help:"A further checkpoint, as posted to the audit channel, or a file of them." sep:"none"`
 	Export  string   `help:"Verify this file, which audit export wrote, instead of the database; - reads standard input. It needs no configuration." placeholder:"FILE"`
-	Key     string   `help:"With --export: the public key of the checkpoints, which lies beside the audit key as FILE.pub." placeholder:"FILE" type:"path"`
+	Archive string   `help:"Check the archived segments in this folder too, as the beginning of the log; with --key and without a configuration, by themselves." placeholder:"DIR" type:"path"`
+	Key     string   `help:"With --export or for an archive by itself: the public key of the checkpoints, which lies beside the audit key as FILE.pub." placeholder:"FILE" type:"path"`
 	JSON    bool     `help:"Print the report as JSON." name:"json"`
 }
 
 // verify verifies the database, or an export.
 func (v verifyCmd) verify(ctx context.Context) (audit.Report, error) {
+	if v.Archive != "" && v.Key != "" && v.Export == "" {
+		return app.VerifyArchive(ctx, v.Archive, v.Key, v.Against)
+	}
 	if v.Export == "" {
 		if v.Key != "" {
-			return audit.Report{}, bot.Errorf(bot.Invalid, "--key goes with --export; the database is verified with the key that the configuration names")
+			return audit.Report{}, bot.Errorf(bot.Invalid, "--key goes with --export or --archive; the database is verified with the key that the configuration names")
 		}
 		c, err := v.load()
 		if err != nil {
 			return audit.Report{}, err
 		}
-		return app.Verify(ctx, c, tables(), v.Against)
+		return app.Verify(ctx, c, tables(), v.Against, v.Archive)
 	}
 	if len(v.Against) > 0 && v.Key == "" {
 		return audit.Report{}, bot.Errorf(bot.Invalid, "a checkpoint is checked with the public key of the log; name it with --key FILE, it lies beside the audit key and ends in .pub")
@@ -77,7 +84,10 @@ func (v verifyCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-type exportCmd struct{ configured }
+type exportCmd struct {
+	configured
+	Format string `help:"jsonl, which audit verify --export reads, or a projection: ocsf (1.6.0, API Activity), cloudevents (1.0)." enum:"jsonl,ocsf,cloudevents" default:"jsonl"`
+}
 
 // Run exports the log.
 func (e exportCmd) Run(ctx context.Context) error {
@@ -90,7 +100,7 @@ func (e exportCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	return audit.Export(ctx, s, os.Stdout, audit.JSONL)
+	return audit.Export(ctx, s, os.Stdout, audit.Format(e.Format))
 }
 
 type tailCmd struct {

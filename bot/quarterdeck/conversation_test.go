@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	_ "modernc.org/sqlite" // attackers open the database behind the bot's back
 
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/audit"
@@ -34,32 +33,67 @@ import (
 // as it is shipped, and what they are told, what the platform did and what the
 // log says must agree.
 func TestConversations(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
-		Setup:              setStage,
-		Cmds:               cast(),
-		RequireUniqueNames: true,
+	everywhere(t, func(t *testing.T) {
+		set := func(env *testscript.Env) error {
+			if err := setStage(env); err != nil || !onServer(t) {
+				return err
+			}
+			return useServer(env)
+		}
+		testscript.Run(t, testscript.Params{
+			Dir:   "testdata",
+			Setup: set,
+			Cmds:  cast(),
+			Condition: func(name string) (bool, error) {
+				switch name {
+				case "sqlite":
+					return !onServer(t), nil
+				case "postgres":
+					return onServer(t), nil
+				}
+				return condition(name)
+			},
+			RequireUniqueNames: true,
+		})
 	})
 }
 
-// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
-// them types is not shown to work.
-func TestEveryCommandIsSpoken(t *testing.T) {
+// allScripts gives the text of all scripts.
+func allScripts(t *testing.T) string {
+	t.Helper()
 	scripts, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []byte
+	var all strings.Builder
 	for _, name := range scripts {
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, raw...)
+		all.Write(raw)
 	}
+	return all.String()
+}
+
+// condition knows "stranger": this process may be another user of the machine.
+func condition(name string) (bool, error) {
+	if name == "stranger" {
+		return runtime.GOOS == "linux" && os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
+// them types is not shown to work.
+func TestEveryCommandIsSpoken(t *testing.T) {
+	if early := regexp.MustCompile(`(?m)^stop\b.*$`).FindAllString(allScripts(t), -1); len(early) > 0 {
+		t.Errorf("%q ends a script there and then, so that nothing after it is played; to end the bot write quit", early)
+	}
+	all := allScripts(t)
 	for _, c := range commands.All(app.CommandNeeds{}) {
 		spoken := regexp.MustCompile(`(?m)^((fails|denied|invalid|waits) )?(dev|oncall|sre|guest) (--json )?` + regexp.QuoteMeta(c.Name) + `( |$)`)
-		if !spoken.Match(all) {
+		if !spoken.MatchString(all) {
 			t.Errorf("no script has anybody type %q", c.Name)
 		}
 	}
@@ -84,7 +118,8 @@ func setStage(env *testscript.Env) error {
 	argv := func(verb string) string { return fmt.Sprintf("[%q, %q, %q]", self, platformArg, verb) }
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
-	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
+	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "10s" }`, argv("scale"), argv("current"))
+	text := strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -100,6 +135,7 @@ func setStage(env *testscript.Env) error {
 	env.Setenv("QUARTERDECK_CONFIG", filepath.Join(env.WorkDir, "config.toml"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("OSUID", fmt.Sprint(os.Getuid()))
 	env.Values[bots{}] = map[string]*served{}
 	env.Values[worlds{}] = map[any]any{}
 	env.Defer(func() {
@@ -121,15 +157,17 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
-		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
-		"copy": copyConfig, "in-order": inOrder, "complete": complete,
+		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
+		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
+		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
+		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
-	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
+	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {
 		cmds[who] = func(ts *testscript.TestScript, neg bool, args []string) { speak(ts, neg, 0, who, args) }
 	}
 	for word, code := range map[string]int{"fails": 1, "invalid": 2, "denied": 3, "waits": 4, "unknown": 5} {
@@ -194,7 +232,7 @@ func program(ctx context.Context, ts *testscript.TestScript, config string, args
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = programName
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC", databaseVar} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "QUARTERDECK_CONFIG="+ts.MkAbs(config))
@@ -401,6 +439,11 @@ func outside(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "live")), []byte(args[1]), 0o600))
 }
 
+// capacity ENV COUNT scales behind the bot's back.
+func setCapacity(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "count")), []byte(args[1]), 0o600))
+}
+
 // live ENV VERSION looks at the platform itself.
 func live(ts *testscript.TestScript, _ bool, args []string) {
 	if got := ts.ReadFile(filepath.Join("platform", args[0], "live")); got != args[1] {
@@ -425,22 +468,50 @@ func effects(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// sql STATEMENT changes the bot's database as somebody with its file would.
-func runSQL(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
-	defer db.Close()
-	done, err := db.Exec(args[0])
-	ts.Check(err)
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
-		ts.Fatalf("%s changed nothing: %v", args[0], err)
-	}
-}
-
 // copy FROM TO copies a configuration, readable by its owner alone.
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// with-components adds pay/staging, which consists of three components.
+func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text, err := withPieces(self, ts.MkAbs("."))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// with-rescue has shop/prod, which is last in the configuration, taken back by
+// another provider than the one that deploys.
+func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// await-seen TARGET VERSION waits until the bot has seen what is live there.
+func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
+	db, _ := behind(ts)
+	defer db.Close()
+	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
+		var body string
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = $1`, "release/"+args[0]).Scan(&body)
+		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
+	})
+}
+
+// counted COUNT KIND counts the records of a kind.
+func counted(ts *testscript.TestScript, _ bool, args []string) {
+	db, _ := behind(ts)
+	defer db.Close()
+	var n string
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = $1`, args[1]).Scan(&n))
+	if n != args[0] {
+		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
+	}
 }
 
 // in-order FILE TEXT... looks for every text after the one before it.
@@ -458,8 +529,7 @@ func inOrder(ts *testscript.TestScript, _ bool, args []string) {
 // complete FILE waits until the audit channel's file tells of every record of a
 // run and of every denial, and checks that it does so in their order.
 func complete(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
+	db, _ := behind(ts)
 	defer db.Close()
 	rows, err := db.Query(`SELECT seq FROM records WHERE run > 0 OR kind = 'denied' ORDER BY seq`)
 	ts.Check(err)

@@ -57,17 +57,48 @@ type Config struct {
 // Router implements bot.Inbound. Safe for concurrent use.
 type Router struct {
 	Config
-	limits  *limiter
+	limits *limiter
+	*shared
+}
+
+// shared is what the Routers of one process have in common.
+type shared struct {
+	owner   string                 // this start of this process, for claims
+	now     atomic.Pointer[Router] // handles what arrives
 	arrived chan bot.Message
 	slots   chan struct{}
 	turned  atomic.Int64 // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
 	active map[string]bool // message IDs being handled by this process
+	mine   map[string]bool // received by this process, and not handled yet
 }
 
 // New makes a Router; Run makes it handle what Receive takes in.
 func New(c Config) *Router {
+	c = c.complete()
+	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{owner: c.IDs.New(), mine: map[string]bool{}, arrived: make(chan bot.Message, 1024),
+		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
+	r.now.Store(r)
+	return r
+}
+
+// Next gives a Router that works by c instead, in the same process: on what
+// arrives once Switch made it the one that does.
+func (r *Router) Next(c Config) *Router {
+	next := &Router{Config: c.complete(), limits: r.limits, shared: r.shared}
+	if next.Rate != r.Rate {
+		next.limits = newLimiter(next.Clock, next.Rate)
+	}
+	return next
+}
+
+// Switch makes next the Router that handles what arrives from now on. What is
+// being handled is handled to its end by the Router that began it.
+func (r *Router) Switch(next *Router) { r.now.Store(next) }
+
+// complete gives c with its defaults.
+func (c Config) complete() Config {
 	if c.Rate <= 0 {
 		c.Rate = 60
 	}
@@ -89,8 +120,7 @@ func New(c Config) *Router {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
-		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
+	return c
 }
 
 // Receive implements bot.Inbound: the message is in the inbox when it returns.
@@ -125,13 +155,14 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if !fresh {
 		return bot.Receipt{Duplicate: true}, nil
 	}
+	r.expect(m.ID)
 	r.Meter.Received(r.Clock.Now().Sub(m.Received))
 	r.Reach("message received")
 	select {
 	case r.arrived <- m:
 	default: // the sweep finds it
 	}
-	return bot.Receipt{Private: r.private(ctx, m)}, nil
+	return bot.Receipt{Private: r.now.Load().private(ctx, m)}, nil
 }
 
 // maxStored bounds the text of a stored message, in bytes. It is more than the
@@ -197,7 +228,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-r.Draining:
 			return nil
 		case m := <-r.arrived:
-			r.dispatch(ctx, &workers, m)
+			r.dispatch(ctx, &workers, m, false)
 		case <-sweep.C:
 			r.sweep(ctx, &workers)
 		case <-forget.C:
@@ -211,7 +242,12 @@ func (r *Router) Run(ctx context.Context) error {
 const claims = 24 * time.Hour
 
 func (r *Router) forget(ctx context.Context) {
-	err := r.Store.Update(ctx, func(tx store.Tx) error { return tx.Forget(r.Clock.Now().Add(-claims)) })
+	err := r.Store.Update(ctx, func(tx store.Tx) error {
+		if err := forgetClaims(tx, r.Clock.Now().Add(-time.Hour)); err != nil {
+			return err
+		}
+		return tx.Forget(r.Clock.Now().Add(-claims))
+	})
 	if err != nil && ctx.Err() == nil {
 		r.Logger.Error("forget old messages", "err", err)
 	}
@@ -220,7 +256,7 @@ func (r *Router) forget(ctx context.Context) {
 func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 	var found []store.Inbound
 	err := r.Store.View(ctx, func(rd store.Reader) (err error) {
-		found, err = rd.Unfinished(cap(r.slots))
+		found, err = rd.Unfinished(4 * cap(r.slots)) // other replicas have theirs among them
 		return err
 	})
 	if err != nil {
@@ -229,14 +265,22 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 		}
 		return
 	}
-	for _, in := range found {
-		r.dispatch(ctx, workers, in.Message)
+	own, others := r.claimable(found)
+	for _, m := range own {
+		r.dispatch(ctx, workers, m, false)
+	}
+	taken, err := r.claim(ctx, others)
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Error("take messages over", "err", err)
+	}
+	for _, m := range taken {
+		r.dispatch(ctx, workers, m, true)
 	}
 }
 
 // dispatch hands a message to a worker. Urgent lines do not wait for one of
-// the bounded places; the others do, in the inbox.
-func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message) {
+// the bounded places; the others do, in the inbox. taken says that it is claimed.
+func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message, taken bool) {
 	r.mu.Lock()
 	if r.active[m.ID] {
 		r.mu.Unlock()
@@ -246,7 +290,7 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 	select {
 	case r.slots <- struct{}{}:
 	default:
-		if !r.isUrgent(m) {
+		if !r.now.Load().isUrgent(m) {
 			r.mu.Unlock()
 			return
 		}
@@ -258,12 +302,15 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 		defer func() {
 			r.mu.Lock()
 			delete(r.active, m.ID)
+			delete(r.mine, m.ID)
 			r.mu.Unlock()
 			if bounded {
 				<-r.slots
 			}
 		}()
-		r.handle(ctx, m)
+		done := r.keep(ctx, m.ID, taken)
+		defer done()
+		r.now.Load().handle(ctx, m)
 	})
 }
 

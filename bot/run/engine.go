@@ -73,18 +73,38 @@ type Config struct {
 }
 
 // Engine drives runs. Safe for concurrent use. It implements bot.Runs.
+//
+// What it works by does not change: another Engine takes over, see Switch, and
+// whoever holds this one goes on by the rules they began with.
 type Engine struct {
 	Config
+	*shared
+}
+
+// shared is what the Engines of one process have in common.
+type shared struct {
 	owner  string
 	wake   chan struct{}
-	turned atomic.Int64 // when Run's loop last turned, in microseconds
+	now    atomic.Pointer[Engine] // works on due runs
+	gate   sync.RWMutex           // held to write an intent; locked to switch
+	turned atomic.Int64           // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
-	active map[int64]bool // runs this process is working on
+	active map[int64]bool    // runs this process is working on
+	begun  map[int64]*Engine // runs under way, by what they were begun with
+	mine   map[int64]bool    // runs this process worked on last, as far as it knows
 }
 
 // New makes an Engine; Run makes it work.
 func New(c Config) *Engine {
+	e := &Engine{Config: c.complete(), shared: &shared{owner: c.IDs.New(), wake: make(chan struct{}, 1),
+		active: map[int64]bool{}, begun: map[int64]*Engine{}, mine: map[int64]bool{}}}
+	e.now.Store(e)
+	return e
+}
+
+// complete gives c with its defaults.
+func (c Config) complete() Config {
 	if c.ConfirmExpires <= 0 {
 		c.ConfirmExpires = 2 * time.Minute
 	}
@@ -106,7 +126,7 @@ func New(c Config) *Engine {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}}
+	return c
 }
 
 // Wake makes the engine look for due runs now.
@@ -158,10 +178,14 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
+				if wait := e.leave(row); wait > 0 {
+					nap = min(nap, wait)
+					continue
+				}
 				if e.begin(row.Number) {
 					workers.Go(func() {
 						defer e.end(row.Number)
-						e.work(ctx, row)
+						e.now.Load().work(ctx, row)
 					})
 				}
 			}
@@ -223,6 +247,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
+	e.own(row.Number)
 	c, err := e.decode(row)
 	if err == nil {
 		ctx = logging.With(ctx, slog.String("request", c.run.Call.ID), slog.String("message", c.run.Call.Message), slog.String("person", c.run.Call.Who.Person))
@@ -233,6 +258,15 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			err = e.admit(ctx, c)
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
+		}
+	}
+	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {
+		e.disowned(row.Number)
+	}
+	if errors.Is(err, errSwitched) {
+		if c, err = e.load(ctx, row.Number); err == nil {
+			e.now.Load().work(ctx, c.row)
+			return
 		}
 	}
 	switch {
@@ -365,6 +399,9 @@ func (e *Engine) another(row store.RunRow) (*current, error) {
 	}
 	return c, nil
 }
+
+// SealName is what a run's stored row is marked under; see store.Seal.
+func SealName(number int64) string { return sealName(number) }
 
 func sealName(number int64) string { return fmt.Sprintf("run #%d", number) }
 

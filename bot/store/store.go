@@ -15,7 +15,7 @@ import (
 type Store interface {
 	// Update runs f in one durable, serialised write transaction: when Update
 	// returns nil, everything f wrote is on disk; when f or the commit fails,
-	// nothing is. f must do no I/O of its own, may be run again after
+	// nothing is, unless the Error wraps ErrUncertain. f must do no I/O of its own, may be run again after
 	// another's failure, and must not keep tx. Several callers' f may share one
 	// commit; when one fails, only what it wrote is undone.
 	Update(ctx context.Context, f func(tx Tx) error) error
@@ -98,6 +98,37 @@ type RunRow struct {
 	Created time.Time
 }
 
+// Shelf is a kind of stored values, other than records, that may repeat what
+// people typed.
+type Shelf string
+
+// The closed set of shelves.
+const (
+	RunShelf      Shelf = "run"
+	DocumentShelf Shelf = "document"
+	InboxShelf    Shelf = "inbox"  // messages, also those that were acted on and not yet forgotten
+	OutboxShelf   Shelf = "outbox" // cards that were not delivered yet
+)
+
+// Shelves gives them all.
+func Shelves() []Shelf { return []Shelf{RunShelf, DocumentShelf, InboxShelf, OutboxShelf} }
+
+// Body is one stored value and its place. ID is opaque but for two shelves: a
+// run's is its number, a document's its kind and its ID with a line feed between.
+type Body struct {
+	Shelf Shelf
+	ID    string
+	Value []byte
+}
+
+// Purger is implemented by a Store whose files may still hold what was removed
+// or replaced. Purge makes it unreadable there as far as the database can; it
+// waits for a quiet moment for as long as ctx lasts, and says in its Error of
+// kind Busy or Unavailable what kept it from doing so.
+type Purger interface {
+	Purge(ctx context.Context) error
+}
+
 // Reader reads a consistent snapshot.
 type Reader interface {
 	Head() (Head, error)
@@ -124,12 +155,18 @@ type Reader interface {
 	// prefix, by ascending ID; when last is set, the last ones by descending ID.
 	Documents(kind, prefix string, limit int, last bool) ([]bot.Document, error)
 
+	// Bodies gives up to limit values of a shelf whose ID comes after the given
+	// one ("" for the first), ascending: so that every value can be looked at.
+	Bodies(s Shelf, after string, limit int) ([]Body, error)
+
 	// Unfinished gives up to limit messages in state InboxNew, oldest first.
 	Unfinished(limit int) ([]Inbound, error)
 	// OutgoingDue gives up to limit cards whose NextAt has come, by ID. Of
-	// ordered cards only the first of each channel is given.
-	OutgoingDue(now time.Time, limit int) ([]Outgoing, error)
-	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give.
+	// ordered cards only the first of each channel is given. Channels on which
+	// somebody other than owner has a claim at now are left out; see Claim.
+	OutgoingDue(now time.Time, owner string, limit int) ([]Outgoing, error)
+	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give,
+	// whoever has claims.
 	NextOutgoing() (at time.Time, found bool, err error)
 }
 
@@ -141,6 +178,14 @@ type Tx interface {
 	Append(s Sealed) error
 	// SetText replaces the erasable values beside a record.
 	SetText(seq int64, text json.RawMessage) error
+	// RemoveRecords removes the records up to through and gives how many there
+	// were. The last record of the log stays, because the chain goes on from it:
+	// where through is not before it, nothing is removed and it is a Conflict.
+	RemoveRecords(through int64) (removed int64, err error)
+	// Rewrite replaces b, as Bodies gave it, by value, whoever owns it: a run or
+	// document gets a new Rev, so that who read it before writes in vain. What is
+	// no longer as b says is a Conflict.
+	Rewrite(b Body, value []byte) error
 
 	// NextRun gives the next run number, starting at 1 and never reused.
 	NextRun() (int64, error)

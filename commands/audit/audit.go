@@ -48,17 +48,36 @@ func New(log bot.Log) bot.Command {
 			if err != nil {
 				return bot.Reply{}, err
 			}
+			older, err := archived(ctx, log, f, len(records))
+			if err != nil {
+				return bot.Reply{}, err
+			}
 			if len(records) == 0 {
-				return bot.Reply{Card: bot.Card{Title: "no records match"}}, nil
+				return bot.Reply{Card: bot.Card{Title: "no records match", Text: older}}, nil
 			}
 			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT", "RESULT"}}
 			for _, r := range records {
 				table.Rows = append(table.Rows, row(r))
 			}
 			title := fmt.Sprintf("the last %d records", len(records))
-			return bot.Reply{Card: bot.Card{Title: title, Table: table}}, nil
+			return bot.Reply{Card: bot.Card{Title: title, Table: table, Text: older}}, nil
 		},
 	}
+}
+
+// archived says that what was asked for reaches back into the archive, where
+// this does not look; "" when it does not.
+func archived(ctx context.Context, log bot.Log, f bot.RecordFilter, found int) (string, error) {
+	a, ok := log.(bot.Archived)
+	if !ok || found == f.Limit {
+		return "", nil
+	}
+	mark, err := a.Archived(ctx)
+	if err != nil || mark.Seq == 0 || mark.Latest.Before(f.Since) {
+		return "", err
+	}
+	return fmt.Sprintf("records up to %d, of %s and before, lie in the archive; a report reaches them: quarterdeck audit report --archive DIR",
+		mark.Seq, mark.Latest.Format(time.DateOnly)), nil
 }
 
 func row(r bot.Record) []string {

@@ -19,6 +19,8 @@ const (
 
 	writeRecord = `INSERT INTO records (` + recordColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+	dropRecords = `DELETE FROM records WHERE seq <= ?`
+
 	writeText = `UPDATE records SET text = ? WHERE seq = ?`
 )
 
@@ -96,6 +98,19 @@ func (t *tx) SetText(seq int64, text json.RawMessage) error {
 		return bot.Errorf(bot.Conflict, "the log has no record %d", seq)
 	}
 	return err
+}
+
+// RemoveRecords implements store.Tx.
+func (t *tx) RemoveRecords(through int64) (int64, error) {
+	head, err := t.Head()
+	if err != nil {
+		return 0, err
+	}
+	if through >= head.Seq {
+		return 0, &bot.Error{Op: "store.remove records", Kind: bot.Conflict,
+			Say: bot.Errorf(bot.Conflict, "record %d is the last one of the log; it stays", head.Seq).Say}
+	}
+	return t.exec("store.remove records", dropRecords, through)
 }
 
 // Record implements store.Reader.

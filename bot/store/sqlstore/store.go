@@ -23,6 +23,8 @@ type Options struct {
 	Dialect Dialect
 	// Readers is how many Views may run at once; 0 means 4.
 	Readers int
+	// Purge, when set, is what Store.Purge does, on connections of its own.
+	Purge func(ctx context.Context) error
 	// Closed, when set, is called by Close after the databases were closed.
 	Closed func() error
 }
@@ -39,6 +41,7 @@ type Store struct {
 	write   *sql.DB
 	read    *sql.DB
 	closed  func() error
+	purge   func(ctx context.Context) error
 
 	jobs sync.Pool
 	line line
@@ -52,7 +55,14 @@ type Store struct {
 	closing bool
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Clocked = (*Store)(nil)
+	_ store.Purger  = (*Store)(nil)
+)
+
+// Allowance implements store.Clocked.
+func (s *Store) Allowance() time.Duration { return s.dialect.Allowance }
 
 // New makes a Store and starts its writer, which ends with Close. It does not
 // touch the database. Options.Dialect must be complete.
@@ -65,6 +75,7 @@ func New(o Options) *Store {
 		write:   o.Write,
 		read:    o.Read,
 		closed:  o.Closed,
+		purge:   o.Purge,
 		done:    make(chan struct{}),
 		views:   make(chan struct{}, o.Readers),
 	}
@@ -161,7 +172,7 @@ func (s *Store) begun(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err = sess.begin(ctx, s.dialect.BeginRead); err == nil {
+		if _, err = sess.begin(ctx, s.dialect.BeginRead); err == nil {
 			return sess, nil
 		}
 		sess.drop()
