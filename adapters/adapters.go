@@ -6,6 +6,7 @@ import (
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/postgres"
+	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
@@ -18,6 +19,7 @@ func Chats() []bot.ChatType {
 	return []bot.ChatType{
 		terminal.Type(),
 		file.Type(),
+		slackchat.Type(),
 	}
 }
 

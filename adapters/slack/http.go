@@ -140,7 +140,7 @@ func answer(w http.ResponseWriter, body []byte) {
 // secret is read
 // anew, so that it can be rotated.
 func (s *chat) verify(header http.Header, body []byte) error {
-	secret, err := resolve(s.config.SigningSecret, s.o.Raw.Dir())
+	secret, err := s.signing.Value()
 	if err != nil {
 		return err
 	}

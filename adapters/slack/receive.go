@@ -21,6 +21,7 @@ type incoming struct {
 	channel    string
 	thread     string
 	text       string
+	command    string // the slash command, "" for anything else
 	press      string
 	edited     bool
 	automated  bool
@@ -57,7 +58,7 @@ type slash struct {
 
 func (p slash) incoming() incoming {
 	return incoming{id: once("command", p.TriggerID), team: p.TeamID, enterprise: p.EnterpriseID, user: p.UserID, channel: p.ChannelID,
-		text: typed(p.Text), hook: p.ResponseURL, trigger: p.TriggerID}
+		text: typed(p.Text), command: p.Command, hook: p.ResponseURL, trigger: p.TriggerID}
 }
 
 // outer is the payload of the Events API.
@@ -255,6 +256,9 @@ const sorry = "not run: it cannot be recorded right now; please ask again"
 
 // take hands a payload to the hub and says how to acknowledge it.
 func (s *chat) take(ctx context.Context, in bot.Inbound, p incoming) taken {
+	if p.command != "" && p.command != s.config.Command {
+		return taken{say: "this bot is asked with " + s.config.Command + ", not " + p.command}
+	}
 	m := s.message(ctx, p)
 	if p.hook != "" {
 		s.answers.keep(m.ID, p.hook)

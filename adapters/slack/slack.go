@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,7 +62,13 @@ type Config struct {
 
 // Type is the row of the table of chat networks.
 func Type() bot.ChatType {
-	return bot.ChatType{Name: Network, Open: func(o bot.ChatOptions) (bot.Chat, error) { return open(o) }}
+	return bot.ChatType{Name: Network, Open: func(o bot.ChatOptions) (bot.Chat, error) {
+		s, err := open(o)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}}
 }
 
 var (
@@ -78,11 +83,15 @@ type chat struct {
 	o      bot.ChatOptions
 	base   string // of the Web API, with the slash at its end
 
+	botToken, appToken, signing bot.Secret
+
 	mu    sync.Mutex
-	api   *slack.Client // made by the first use, from the tokens as they are then
-	token string
-	ownID string // the bot's own user
+	api   *slack.Client // made by the first use, from the token as it is then
+	ownID string        // the bot's own user
 	in    bot.Inbound
+	link  bot.Connection
+	up    [sockets]bool // which sockets are
+	ever  [sockets]bool // which were
 
 	people  *people
 	answers *answers
@@ -116,10 +125,19 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if !command.MatchString(c.Command) {
 		fault("command %q is not a slash command; expected such as \"/ops\"", c.Command)
 	}
-	for name, ref := range map[string]string{"bot_token": c.BotToken, "app_token": c.AppToken, "signing_secret": c.SigningSecret} {
-		if !strings.HasPrefix(ref, "env:") && !strings.HasPrefix(ref, "file:") {
-			fault("%s must not be written here; give env:NAME or file:PATH", name)
+	if o.Secrets == nil {
+		o.Secrets = &bot.Secrets{}
+	}
+	s := &chat{config: c}
+	for _, secret := range []struct {
+		name, ref string
+		into      *bot.Secret
+	}{{"bot_token", c.BotToken, &s.botToken}, {"app_token", c.AppToken, &s.appToken}, {"signing_secret", c.SigningSecret, &s.signing}} {
+		opened, err := o.Secrets.Open(secret.ref, o.Raw.Dir())
+		if err != nil {
+			fault("%s: %s", secret.name, bot.Sentence(err, "config"))
 		}
+		*secret.into = opened
 	}
 	if c.Mode != modeSocket && c.Mode != modeHTTP {
 		fault("mode %q is none; expected \"socket\" or \"http\"", c.Mode)
@@ -134,7 +152,8 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if o.Clock == nil {
 		o.Clock = bot.SystemClock{}
 	}
-	s := &chat{config: c, o: o, base: base, answers: newAnswers(o.Clock), pace: newPace(o.Clock), spacing: newSpacing()}
+	s.o, s.base = o, base
+	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
 	s.people = newPeople(s)
 	return s, nil
 }
@@ -166,11 +185,10 @@ func (s *chat) client() (*slack.Client, error) {
 	if s.api != nil {
 		return s.api, nil
 	}
-	token, err := resolve(s.config.BotToken, s.o.Raw.Dir())
+	token, err := s.botToken.Value()
 	if err != nil {
 		return nil, err
 	}
-	s.token = token
 	s.api = slack.New(token, slack.OptionAPIURL(s.base), slack.OptionHTTPClient(&http.Client{Timeout: callTimeout, Transport: s.spacing}))
 	return s.api, nil
 }
@@ -180,30 +198,6 @@ func (s *chat) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.api = nil
-}
-
-// resolve reads a secret by its reference.
-func resolve(ref, dir string) (string, error) {
-	kind, name, _ := strings.Cut(ref, ":")
-	value := ""
-	switch kind {
-	case "env":
-		value = os.Getenv(name)
-		if value == "" {
-			return "", bot.Errorf(bot.Invalid, "the environment variable %s is not set", name)
-		}
-	case "file":
-		path := name
-		if !strings.HasPrefix(path, "/") {
-			path = dir + "/" + path
-		}
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return "", &bot.Error{Op: "slack.secret", Kind: bot.Invalid, Say: fmt.Sprintf("the secret in %s cannot be read", name), Err: err}
-		}
-		value = string(raw)
-	}
-	return strings.TrimSpace(value), nil
 }
 
 // Run implements bot.Chat: it receives by Socket Mode, or what the public

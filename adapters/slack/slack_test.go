@@ -460,7 +460,7 @@ func TestBadConfig(t *testing.T) {
 		"needs teams":                      {},
 		`team "t1" is not a workspace's`:   {Teams: []string{"t1"}},
 		"would send the token unencrypted": {Teams: []string{"T1"}, APIURL: "http://slack.example/api/"},
-		"bot_token must not be written":    {Teams: []string{"T1"}, BotToken: "xoxb-1"},
+		"bot_token: ":                      {Teams: []string{"T1"}, BotToken: "xoxb-1"},
 		`command "ops"`:                    {Teams: []string{"T1"}, Command: "ops"},
 		`shared channel "ops"`:             {Teams: []string{"T1"}, Shared: []string{"ops"}},
 	} {

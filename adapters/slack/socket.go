@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ func (s *chat) runSockets(ctx context.Context, in bot.Inbound) error {
 // mends.
 func (s *chat) keepSocket(ctx context.Context, in bot.Inbound, n int) error {
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		token, err := resolve(s.config.AppToken, s.o.Raw.Dir())
+		token, err := s.appToken.Value()
 		if err != nil {
 			return err
 		}
@@ -68,6 +69,7 @@ func (s *chat) keepSocket(ctx context.Context, in bot.Inbound, n int) error {
 		case s.o.Clock.Now().Sub(began) > time.Minute:
 			wait = time.Second
 		}
+		s.reached(n, false)
 		s.logger().Warn("a connection to Slack ended", "socket", n, "err", err, "again in", wait)
 		if !pause(ctx, wait) {
 			return nil
@@ -157,7 +159,10 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 			s.logger().Error("more connections than this bot keeps hold the app token; another bot, or a thief, receives part of what is written",
 				"connections", evt.Request.NumConnections, "own", sockets)
 		}
+	case socketmode.EventTypeConnecting, socketmode.EventTypeDisconnect:
+		s.reached(n, false)
 	case socketmode.EventTypeConnected:
+		s.reached(n, true)
 		s.logger().Info("connected to Slack", "socket", n)
 	case socketmode.EventTypeConnectionError:
 		why := "unreachable"
@@ -168,6 +173,31 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 		}
 		s.logger().Warn("a connection to Slack could not be opened", "socket", n, "why", why)
 	}
+}
+
+// reached notes whether a socket is up.
+func (s *chat) reached(n int, up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.link.Up
+	if up && s.ever[n] {
+		s.link.Reconnects++
+	}
+	s.up[n], s.ever[n] = up, s.ever[n] || up
+	if s.link.Up = slices.Contains(s.up[:], true); s.link.Up != was || s.link.Since.IsZero() {
+		s.link.Since = s.o.Clock.Now()
+	}
+}
+
+// Connection implements bot.Connected: it is up while one socket is. Over HTTP
+// there is no connection to lose.
+func (s *chat) Connection() bot.Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.config.Mode == modeHTTP {
+		return bot.Connection{Up: s.in != nil}
+	}
+	return s.link
 }
 
 // handle takes one payload and acknowledges it once it is kept.
