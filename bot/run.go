@@ -94,6 +94,8 @@ type Run struct {
 	CancelOK bool      `json:"cancel_ok,omitempty"` // Cancel was delivered to the provider
 	Replaced int64     `json:"replaced,omitempty"`  // the run that pre-empts this one
 	Parent   int64     `json:"parent,omitempty"`
+	// Journal is set for a run that was noted in the emergency journal first.
+	Journal *Journalled `json:"journal,omitempty"`
 
 	Progress Progress          `json:"progress,omitzero"` // the last look
 	Tail     []string          `json:"tail,omitempty"`    // newest lines of output, redacted
@@ -101,6 +103,14 @@ type Run struct {
 	Card     int64             `json:"card,omitempty"`    // version of its card
 	Tokens   map[string]string `json:"tokens,omitempty"`  // of its buttons, by digest and line
 	Places   []Place           `json:"places,omitempty"`  // where its card is shown
+}
+
+// Journalled says when a run was noted in the emergency journal, because the log
+// could not be written.
+type Journalled struct {
+	ID      string    `json:"id"`
+	Intent  time.Time `json:"intent"`
+	Outcome time.Time `json:"outcome,omitzero"` // zero when the journal does not tell how it ended
 }
 
 // Place is one spot where a run's card is shown.

@@ -278,7 +278,12 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := router.New(router.Config{Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
+	emergency, closeJournal, err := a.emergency(engine, seal, keeper, log)
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
+	r := router.New(router.Config{Emergency: emergency, Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Draining: draining, Meter: meter, Rate: c.Bot.Rate})
 	a.guide.Router = r
 	meter.Verbs(verbs)
@@ -299,6 +304,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
 	parts.work.Go(engine.Run)
 	parts.work.Go(r.Run)
+	parts.tell.Go(emergency.Run)
 	parts.tell.Go(mirror.Run)
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {

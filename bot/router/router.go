@@ -47,6 +47,9 @@ type Config struct {
 	// deliver it to whoever comes next, and has Run begin nothing new, wait for
 	// what is under way and return.
 	Draining <-chan struct{}
+	// Emergency is the road while the log cannot be written; without it, nothing
+	// is answered then.
+	Emergency *run.Emergency
 
 	Rate        int           // commands a minute and person; default 60
 	Stale       time.Duration // how old a message may be when it is acted on; default 2 minutes
@@ -59,6 +62,7 @@ type Router struct {
 	Config
 	limits  *limiter
 	arrived chan bot.Message
+	outside chan offLog // messages that the store did not take
 	slots   chan struct{}
 	turned  atomic.Int64 // when Run's loop last turned, in microseconds
 
@@ -89,7 +93,7 @@ func New(c Config) *Router {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024),
+	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
 		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
 }
 
@@ -120,9 +124,9 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		return err
 	})
 	if err != nil {
-		return bot.Receipt{}, err
+		return r.notTaken(ctx, m, err)
 	}
-	if !fresh {
+	if !fresh || r.answered(m) {
 		return bot.Receipt{Duplicate: true}, nil
 	}
 	r.Meter.Received(r.Clock.Now().Sub(m.Received))
@@ -198,6 +202,8 @@ func (r *Router) Run(ctx context.Context) error {
 			return nil
 		case m := <-r.arrived:
 			r.dispatch(ctx, &workers, m)
+		case m := <-r.outside:
+			workers.Go(func() { r.offLog(ctx, m) })
 		case <-sweep.C:
 			r.sweep(ctx, &workers)
 		case <-forget.C:
@@ -230,6 +236,10 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 		return
 	}
 	for _, in := range found {
+		if r.answered(in.Message) {
+			r.close(ctx, in.Message)
+			continue
+		}
 		r.dispatch(ctx, workers, in.Message)
 	}
 }
@@ -302,9 +312,11 @@ func (r *Router) handle(ctx context.Context, m bot.Message) {
 	switch {
 	case err == nil || errors.Is(err, run.ErrHandled) || ctx.Err() != nil:
 	default:
-		// The log itself cannot be written, or the end of a refusal could not
-		// be: the message stays in the inbox and is tried again or goes stale.
+		// The log itself cannot be written, or the end of a refusal could not be.
 		r.Logger.ErrorContext(ctx, "handle message", "err", err)
+		if r.Emergency != nil && r.Emergency.Take(m.ID) {
+			r.offLog(ctx, offLog{m, err})
+		}
 	}
 }
 
@@ -374,7 +386,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	if !d.Allowed {
 		return r.refuse(ctx, c, ask, d, run.Refusal(d))
 	}
-	switch {
+	switch why := unrecorded(ctx); {
+	case why != nil && p.Command.Read == nil:
+		err = r.Emergency.Act(ctx, c, ask, p.Command, why)
 	case p.Command.Plan != nil:
 		plan, cancel := context.WithTimeout(ctx, r.ReadTimeout)
 		defer cancel()

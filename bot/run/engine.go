@@ -80,7 +80,8 @@ type Engine struct {
 	turned atomic.Int64 // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
-	active map[int64]bool // runs this process is working on
+	active map[int64]string // runs this process is working on, with their slots
+	held   map[string]int   // slots in which nothing is begun; see Emergency
 }
 
 // New makes an Engine; Run makes it work.
@@ -106,7 +107,7 @@ func New(c Config) *Engine {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]bool{}}
+	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]string{}, held: map[string]int{}}
 }
 
 // Wake makes the engine look for due runs now.
@@ -158,7 +159,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
-				if e.begin(row.Number) {
+				if e.begin(row) {
 					workers.Go(func() {
 						defer e.end(row.Number)
 						e.work(ctx, row)
@@ -196,13 +197,13 @@ func (e *Engine) due(ctx context.Context) (due []store.RunRow, next time.Time, e
 	return due, next, err
 }
 
-func (e *Engine) begin(number int64) bool {
+func (e *Engine) begin(row store.RunRow) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.active[number] || len(e.active) >= e.Parallel {
+	if _, busy := e.active[row.Number]; busy || len(e.active) >= e.Parallel || e.held[row.Slot] > 0 {
 		return false
 	}
-	e.active[number] = true
+	e.active[row.Number] = row.Slot
 	return true
 }
 
@@ -451,6 +452,7 @@ func (e *Engine) record(tx store.Tx, r *bot.Run, rec bot.Record) error {
 	}
 	rec.At = e.Clock.Now()
 	rec.Run = r.Number
+	fromJournal(r, rec)
 	if rec.Request == "" {
 		rec.Request = r.Call.ID
 	}

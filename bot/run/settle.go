@@ -79,6 +79,9 @@ func (e *Engine) settle(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Record, docs []bot.Document) error {
 	r := &c.run
 	r.State, r.Ended, r.InCall = state, e.Clock.Now(), false
+	if r.Journal != nil && !r.Journal.Outcome.IsZero() {
+		r.Ended = r.Journal.Outcome
+	}
 	rec.Detail, rec.Text = maps.Clone(rec.Detail), maps.Clone(rec.Text)
 	if rec.Detail == nil {
 		rec.Detail = map[string]string{}
