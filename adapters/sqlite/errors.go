@@ -30,9 +30,9 @@ func translate(err error) (bot.Kind, string) {
 	case lib.SQLITE_CANTOPEN:
 		return bot.Unavailable, "the database file cannot be opened"
 	case lib.SQLITE_CORRUPT:
-		return bot.Unavailable, "the database file is damaged; restore it from a backup"
+		return bot.Unavailable, "the database file is damaged, so stop the bot and put a backup back with: quarterdeck db restore FILE"
 	case lib.SQLITE_NOTADB:
-		return bot.Unavailable, "the database file is not a SQLite database"
+		return bot.Unavailable, "the database file is not a SQLite database, so put a backup back with: quarterdeck db restore FILE"
 	case lib.SQLITE_NOMEM:
 		return bot.Unavailable, "there is not enough memory for the database"
 	case lib.SQLITE_TOOBIG:

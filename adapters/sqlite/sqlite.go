@@ -26,7 +26,9 @@ import (
 const busyTimeout = 5 * time.Second
 
 // Type gives this store's row in the table of stores.
-func Type() store.Type { return store.Type{Scheme: "sqlite", Open: Open} }
+func Type() store.Type {
+	return store.Type{Scheme: "sqlite", Open: Open, OpenCopy: OpenReadOnly, Files: files}
+}
 
 // Open opens the database file that dsn names, with all directories above it,
 // creating what is missing with access for the owner alone, and brings its
@@ -93,7 +95,8 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 	d := dialect()
 	d.Turn = turn.pass
 	return sqlstore.New(sqlstore.Options{Write: write, Read: read, Dialect: d, Closed: turn.close,
-		Purge: func(ctx context.Context) error { return purge(ctx, path) }}), nil
+		Purge: func(ctx context.Context) error { return purge(ctx, path) },
+		Copy:  func(ctx context.Context, to string) (int64, error) { return copyTo(ctx, path, to) }}), nil
 }
 
 // patiently tries again for as long as another process's lock is waited for.

@@ -292,6 +292,9 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
+	if err := a.noticeRestored(ctx, s, log, engine, key); err != nil {
+		return err
+	}
 	if err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func TestEmergencyIsFoundAgain(t *testing.T) {
 func (s *sick) startable() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.free = 1
+	s.free = 2 // whether it was restored, and the configuration
 }
 
 // TestEmergencyBlind: when the database cannot even be read, the way back is

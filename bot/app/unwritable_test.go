@@ -60,7 +60,7 @@ func (s *sick) View(ctx context.Context, f func(store.Reader) error) error {
 var (
 	errFull    = &bot.Error{Op: "store.update", Kind: bot.Unavailable, Say: "the disk that holds the database is full; nothing was changed"}
 	errOnly    = &bot.Error{Op: "store.update", Kind: bot.Unavailable, Say: "the database can only be read; nothing was changed"}
-	errDamaged = &bot.Error{Op: "store.view", Kind: bot.Unavailable, Say: "the database file is damaged; restore it from a backup"}
+	errDamaged = &bot.Error{Op: "store.view", Kind: bot.Unavailable, Say: "the database file is damaged, so stop the bot and put a backup back with: quarterdeck db restore FILE"}
 )
 
 // ailing makes a World, on a good platform, with a store that can be made to fail.
