@@ -17,7 +17,7 @@ import (
 // what is wrong and what was expected; errors.Join's Unwrap gives them one by
 // one. The rules must not be changed afterwards.
 func New(rules Rules) (*Policy, error) {
-	return compile(rules, bot.Permissions(), exact())
+	return compile(rules, append(bot.Permissions(), rules.Permissions...), exact())
 }
 
 func compile(rules Rules, permissions []bot.PermissionInfo, m matcher) (*Policy, error) {
@@ -343,11 +343,21 @@ func (c *compiler) segment(s string) uint32 {
 // reachable refuses selectors that the rule's permissions are never asked
 // about: they would look like a limit, or like a ban, and be neither.
 func (c *compiler) reachable(permissions []string, kinds map[string]bool, targetPatterns, flagPatterns []string) {
-	if len(kinds) != 1 || !kinds[bot.KindBot] {
+	if len(kinds) == 0 {
 		return
 	}
+	about := "the bot as a whole"
+	for kind := range kinds {
+		switch kind {
+		case bot.KindBot:
+		case bot.KindAction:
+			about = "no target"
+		default:
+			return
+		}
+	}
 	if what := selectors(targetPatterns, flagPatterns); what != "" {
-		c.fail("it has %s, but %s is about the bot as a whole; leave %s out", what, list(permissions, "and"), what)
+		c.fail("it has %s, but %s is about %s; leave %s out", what, list(permissions, "and"), about, what)
 	}
 }
 

@@ -238,7 +238,7 @@ func (p *Policy) place(r bot.Resource) place {
 		return p.selected(targets, name)
 	case bot.KindFlag:
 		return p.selected(flags, name)
-	case bot.KindPage, bot.KindSchedule, bot.KindDigest:
+	case bot.KindPage, bot.KindSchedule, bot.KindDigest, bot.KindAction:
 		if name != "" {
 			return place{kind: others}
 		}

@@ -261,7 +261,7 @@ func refusal(who bot.Identity) bot.Decision {
 	case bot.Automated:
 		return bot.Decision{Rule: "bot account", Because: "other bots may not run anything here"}
 	case bot.Disabled:
-		return bot.Decision{Rule: "disabled account", Because: "this account is disabled"}
+		return bot.Decision{Rule: "disabled account", Because: "account disabled"}
 	case bot.Member:
 		return bot.Decision{Rule: "unknown account", Because: fmt.Sprintf("the account %s belongs to no declared person", who.Account)}
 	}
@@ -338,7 +338,7 @@ func (p *Policy) Sees(who bot.Identity, t bot.Target) bool {
 	at := p.place(t.Resource())
 	held := p.match.subjects(p, who)
 	for _, s := range held.all() {
-		for _, info := range bot.Permissions() {
+		for _, info := range p.permissions {
 			if info.Resource != bot.KindTarget {
 				continue
 			}

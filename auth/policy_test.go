@@ -158,7 +158,7 @@ func TestDecideSentences(t *testing.T) {
 		{"guest", ask(standing(bot.Guest), bot.MayDeploy, shopStaging), "no | guest | guests may not run anything here"},
 		{"external", ask(standing(bot.External), bot.MayDeploy, shopStaging), "no | external account | people from outside may not run anything here"},
 		{"bot", ask(standing(bot.Automated), bot.MayDeploy, shopStaging), "no | bot account | other bots may not run anything here"},
-		{"disabled", ask(standing(bot.Disabled), bot.MayDeploy, shopStaging), "no | disabled account | this account is disabled"},
+		{"disabled", ask(standing(bot.Disabled), bot.MayDeploy, shopStaging), "no | disabled account | account disabled"},
 		{"unvouched", ask(standing(bot.Unvouched), bot.MayDeploy, shopStaging), "no | unvouched account | the chat network does not vouch for this account"},
 		{"a standing of tomorrow", ask(standing("owner"), bot.MayDeploy, shopStaging), "no | unvouched account | the chat network does not vouch for this account"},
 		{"unknown account", ask(bot.Identity{Account: "slack:T1/U9", Standing: bot.Member, Roles: []string{"sre"}}, bot.MayDeploy, shopStaging),

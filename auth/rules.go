@@ -79,6 +79,9 @@ type Rules struct {
 	// persons; a rule that names any other is refused.
 	Roles   []string
 	Persons []string
+	// Permissions are those that the configuration adds to bot.Permissions: of
+	// the verbs of the team's own.
+	Permissions []bot.PermissionInfo
 	// Targets are the catalog's. A pattern that matches none of them is
 	// refused, unless there are no targets at all.
 	Targets []bot.Target

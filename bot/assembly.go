@@ -27,6 +27,9 @@ type ChatOptions struct {
 	SocketGroup string
 	Clock       Clock
 	Logger      *slog.Logger
+	// Secrets opens what the table names as "env:NAME" or "file:PATH", so that it
+	// is hidden everywhere.
+	Secrets *Secrets
 	// Complete gives the completions of a half-typed line for an account, each
 	// a whole line.
 	Complete func(ctx context.Context, account AccountID, line string) []string

@@ -18,6 +18,7 @@ const (
 	TypePerson      ParamType = "person"      // a declared person
 	TypeChoice      ParamType = "choice"      // one of Param.Choices
 	TypeCount       ParamType = "count"       // a whole number of 0 or more
+	TypeNumber      ParamType = "number"      // a whole number, perhaps negative
 	TypeDuration    ParamType = "duration"    // 90s, 30m, 6h, 2d, 1w
 	TypeText        ParamType = "text"        // quoted text, or one word
 	TypeLine        ParamType = "line"        // the rest of the line as typed
@@ -33,6 +34,9 @@ type Param struct {
 	Optional bool
 	Filler   string   // a word that may stand before it: "to"
 	Choices  []string // for TypeChoice
+	// Check is a further check of the canonical value, nil for none. Its Error of
+	// kind Invalid is the answer to the line.
+	Check func(value string) error
 }
 
 // Args are the parsed arguments by parameter name. Values are canonical text:

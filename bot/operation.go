@@ -65,6 +65,16 @@ type Progress struct {
 	Link    string        `json:"link,omitempty"`
 	Next    time.Duration `json:"-"`               // when to look again; 0 means soon
 	Check   string        `json:"check,omitempty"` // for OpUnknown: what a person should look at
+	// Parts is how each piece of the operation stands, in the order in which
+	// they are done; nil where it is one piece.
+	Parts []ProgressPart `json:"parts,omitempty"`
+}
+
+// ProgressPart is how one piece of an operation stands: a component, or the
+// step before or after.
+type ProgressPart struct {
+	Name string `json:"name"`
+	Text string `json:"text"` // "done", "waits", "failed: the disk is full"
 }
 
 // Operation is the one shape of everything that takes time at a provider; an

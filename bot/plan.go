@@ -68,6 +68,9 @@ type Plan struct {
 	// WayBack marks rollback and its like: it pre-empts the run that holds the
 	// slot, and no freeze, order, lock or halt stops it.
 	WayBack bool `json:"way_back,omitempty"`
+	// Shows marks what is asked for to see its output: the newest lines of it are
+	// shown also when all went well.
+	Shows bool `json:"shows,omitempty"`
 	// Guarded marks what a lock, a freeze or a halt stops.
 	Guarded bool `json:"guarded,omitempty"`
 }

@@ -54,6 +54,7 @@ const (
 	KindPage     = "page"
 	KindSchedule = "schedule"
 	KindDigest   = "digest"
+	KindAction   = "action" // a verb of the team's own that is about no target
 	KindBot      = "bot"
 )
 

@@ -2,8 +2,11 @@
 package commands
 
 import (
+	"slices"
+
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
+	"quarterdeck/commands/action"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
 	"quarterdeck/commands/can"
@@ -29,7 +32,7 @@ import (
 
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
-	return append([]bot.Command{
+	return slices.Concat([]bot.Command{
 		deploy.New(n.Catalog, n.Ledger),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
@@ -38,7 +41,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		halt.New(n.Guard),
 		resume.New(n.Guard),
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard),
-		history.New(n.Catalog, n.Runs, n.Policy),
+		history.New(n.Catalog, n.Runs, n.Policy, n.Log),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),
@@ -50,5 +53,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy)...)
+	}, freeze.All(n.Guard, n.Catalog, n.Policy), action.All(n.Actions))
 }

@@ -13,9 +13,6 @@ import (
 // defaultPath is the PATH of a bot that has none.
 const defaultPath = "/usr/local/bin:/usr/bin:/bin"
 
-// maxSecretFile bounds what file:PATH may hold.
-const maxSecretFile = 64 << 10
-
 // environment gives what every command of this target gets, and the values in
 // it that must not be shown.
 func (d *deployer) environment(action string) (env []string, hide secrets, err error) {
@@ -47,35 +44,22 @@ func (d *deployer) environment(action string) (env []string, hide secrets, err e
 	return env, hide, nil
 }
 
-// lookUp resolves a value that is a reference to a secret.
+// lookUp resolves a value that is a reference to a secret, as it is now.
 func (d *deployer) lookUp(name, value string) (resolved string, secret bool, err error) {
-	kind, ref, _ := strings.Cut(value, ":")
-	switch kind {
-	case "env":
-		v, ok := os.LookupEnv(ref)
-		if !ok {
-			return "", false, bot.Errorf(bot.Unavailable, "env %s of provider %s is to come from the environment variable %s, which is not set", name, d.name, ref)
-		}
-		return v, true, nil
-	case "file":
-		path, err := absolute(d.dir, ref)
-		if err != nil {
-			return "", false, err
-		}
-		info, err := os.Stat(path)
-		var raw []byte
-		if err == nil && info.Size() <= maxSecretFile {
-			raw, err = os.ReadFile(path)
-		}
-		v := strings.TrimRight(string(raw), "\r\n")
-		if err != nil || v == "" || strings.ContainsRune(v, 0) {
-			e := bot.Errorf(bot.Unavailable, "env %s of provider %s is to come from a file that cannot be used as a value", name, d.name)
-			e.Err = err
-			return "", false, e
-		}
-		return v, true, nil
+	if !bot.IsSecret(value) {
+		return value, false, nil
 	}
-	return value, false, nil
+	s, err := d.secrets.Open(value, d.dir)
+	if err != nil {
+		return "", false, err
+	}
+	v, err := s.Value()
+	if err != nil {
+		e := bot.Errorf(bot.Unavailable, "env %s of provider %s is not known: %s", name, d.name, bot.Sentence(err, ""))
+		e.Err = err
+		return "", false, e
+	}
+	return v, true, nil
 }
 
 // program finds the program of an argv: from the provider's dir if its name has

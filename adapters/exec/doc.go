@@ -4,9 +4,13 @@
 // # What the program gets and gives
 //
 // The environment is PATH, HOME and LANG of the bot, what the configuration
-// adds, and OP_SERVICE, OP_ENV and OP_ACTION. For a change also OP_ID (the same
+// adds, and OP_SERVICE, OP_ENV and OP_ACTION: deploy, rollback, restart, or before
+// and after for the steps around a deployment over several components. For a change also OP_ID (the same
 // however often one operation is asked for), OP_ACTOR, OP_VERSION, OP_ARTEFACT,
 // OP_FROM and OP_REASON. Standard input is empty.
+//
+// An action has its values in its argv, each inside the one element that names it,
+// and OP_SERVICE and OP_ENV are empty where it has no target.
 //
 // A line on standard output that is a JSON object with phase, percent, message
 // or url is progress; every other line is log. Exit status 0 is done, 1 failed,

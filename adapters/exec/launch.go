@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
@@ -58,7 +59,7 @@ func (l *look) launch(ctx context.Context, attempt int, now time.Duration) (unti
 		return 0, &bot.Error{Op: "exec.launch", Kind: bot.Internal, Err: err}
 	}
 	if len(raw) > maxOrder {
-		return 0, bot.Errorf(bot.Invalid, "the command of %s has more arguments and environment than the %d bytes allowed", l.target, maxOrder)
+		return 0, bot.Errorf(bot.Invalid, "the command of %s has more arguments and environment than the %d bytes allowed", l.subject(), maxOrder)
 	}
 	if err := l.f.make(); err != nil {
 		return 0, stateError("the state folder cannot be made", err)
@@ -75,24 +76,21 @@ func (l *look) launch(ctx context.Context, attempt int, now time.Duration) (unti
 }
 
 func (l *look) order(attempt int, notAfter time.Duration) (order, error) {
-	dep, task := l.s.Deployment, l.s.Task
-	argv, err := l.argv(dep.Action)
+	task := l.s.Task
+	argv, name, vars, err := l.command()
 	if err != nil {
 		return order{}, err
 	}
-	env, _, err := l.environment(string(dep.Action))
+	env, _, err := l.environment(name)
 	if err != nil {
 		return order{}, err
 	}
-	for _, v := range []struct{ name, value string }{
-		{"OP_ID", task.Key}, {"OP_ACTOR", task.Actor}, {"OP_VERSION", dep.To.Version},
-		{"OP_ARTEFACT", dep.To.ID}, {"OP_FROM", dep.From.Version}, {"OP_REASON", cut(task.Reason, maxLink)},
-	} {
+	for _, v := range append(vars, variable{"OP_ID", task.Key}, variable{"OP_ACTOR", task.Actor}, variable{"OP_REASON", cut(task.Reason, maxLink)}) {
 		env = append(env, v.name+"="+plain(v.value))
 	}
 	program, err := l.program(argv)
 	if err != nil {
-		return order{}, bot.Errorf(bot.Invalid, "the program %q of %s is not found; it is looked for in dir when it has a slash, and in PATH otherwise", plain(argv[0]), l.target)
+		return order{}, bot.Errorf(bot.Invalid, "the program %q of %s is not found; it is looked for in dir when it has a slash, and in PATH otherwise", plain(argv[0]), l.subject())
 	}
 	return order{
 		Folder: l.f.path, Attempt: attempt, Host: l.host, Boot: l.boot, NotAfter: int64(notAfter),
@@ -100,6 +98,29 @@ func (l *look) order(attempt int, notAfter time.Duration) (order, error) {
 		Timeout: l.table.Timeout.or(defaultTimeout), KillAfter: l.table.KillAfter.or(defaultKillAfter),
 		OutputBytes: l.settings.OutputBytes,
 	}, nil
+}
+
+// variable is one of a command's environment.
+type variable struct{ name, value string }
+
+// command gives the argv of the operation, what OP_ACTION is called, and what
+// else its environment holds.
+func (l *look) command() (argv []string, name string, vars []variable, err error) {
+	if in := l.s.Invocation; in != nil {
+		argv, err = l.action.argv(*in)
+		return argv, in.Action, nil, err
+	}
+	dep := l.s.Deployment
+	argv, err = l.argv(dep.Action)
+	return argv, string(dep.Action), []variable{{"OP_VERSION", dep.To.Version}, {"OP_ARTEFACT", dep.To.ID}, {"OP_FROM", dep.From.Version}}, err
+}
+
+// subject names what the operation is about, for sentences.
+func (l *look) subject() string {
+	if l.s.Invocation == nil {
+		return l.target.String()
+	}
+	return strings.TrimSuffix("the action "+l.s.Invocation.Action+" on "+l.target.String(), " on ")
 }
 
 // startShim starts the shim that starts the watcher, and waits for the former:

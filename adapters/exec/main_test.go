@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if len(args) > 1 && args[0] == "platform" {
 		exitNow(platform(args[1]))
 	}
+	if len(args) > 1 && args[0] == toolArg {
+		exitNow(tool(args[1:]))
+	}
 	if len(args) > 1 && args[0] == "bot" {
 		runBot(args[1])
 	}

@@ -34,10 +34,12 @@ const (
 
 // state is what a handle holds. Everything else is in the folder.
 type state struct {
-	Deployment provider.Deployment `json:"deployment"`
-	Task       bot.Task            `json:"task"`
-	Host       string              `json:"host"`
-	Begun      time.Time           `json:"begun"`
+	Deployment provider.Deployment `json:"deployment,omitzero"`
+	// Invocation is what an action was asked for, in place of a Deployment.
+	Invocation *provider.Invocation `json:"invocation,omitempty"`
+	Task       bot.Task             `json:"task"`
+	Host       string               `json:"host"`
+	Begun      time.Time            `json:"begun"`
 	// Seen is set once a claim was seen: a folder without one is then a loss.
 	Seen bool `json:"seen,omitempty"`
 	// The newest launch: which attempt, in which boot, and until when since
@@ -76,10 +78,18 @@ func (d *deployer) Can(a provider.Action) error {
 
 func (d *deployer) argv(a provider.Action) ([]string, error) {
 	switch a {
+	case provider.Before, provider.After:
+		if len(d.step) > 0 {
+			return d.step, nil
+		}
 	case provider.Deploy:
-		return d.table.Argv, nil
+		if len(d.table.Argv) > 0 {
+			return d.table.Argv, nil
+		}
 	case provider.Rollback:
-		return d.table.Rollback, nil
+		if len(d.table.Rollback) > 0 {
+			return d.table.Rollback, nil
+		}
 	case provider.Restart:
 		if len(d.table.Restart) == 0 {
 			return nil, bot.Errorf(bot.Invalid, "%s cannot be restarted: its deploy table names no program for it; give it restart = [\"PROGRAM\"]", d.target)
@@ -317,9 +327,15 @@ func (l *look) unknown(why, where string) (bot.Handle, bot.Progress, error) {
 
 // check says what a person is to look at.
 func (l *look) check() string {
+	if in := l.s.Invocation; in != nil {
+		return fmt.Sprintf("look what %s did, and what the log of whatever it works on says about operation %s", l.subject(), l.h.Key)
+	}
 	dep := l.s.Deployment
 	what := fmt.Sprintf("whether %s is live in %s", dep.To.Version, dep.Target)
-	if dep.Action == provider.Restart {
+	switch dep.Action {
+	case provider.Before, provider.After:
+		what = fmt.Sprintf("whether the step %s %s was done for %s", dep.Action, dep.To.Version, dep.Target)
+	case provider.Restart:
 		what = fmt.Sprintf("whether %s was restarted", dep.Target)
 	}
 	return fmt.Sprintf("look %s, and what its platform's own log says about operation %s", what, l.h.Key)

@@ -98,6 +98,7 @@ type execProvider struct {
 	settings Settings
 	clock    bot.Clock
 	redact   func(string) string
+	secrets  *bot.Secrets
 }
 
 // Open checks a [provider.NAME] table. It starts nothing and creates nothing;
@@ -128,12 +129,15 @@ func Open(o provider.Options) (provider.Provider, error) {
 	if s.Lines == 0 {
 		s.Lines = defaultLines
 	}
-	p := &execProvider{name: o.Name, settings: s, clock: o.Clock, redact: o.Redact, host: s.Host}
+	p := &execProvider{name: o.Name, settings: s, clock: o.Clock, redact: o.Redact, secrets: o.Secrets, host: s.Host}
 	if p.clock == nil {
 		p.clock = bot.SystemClock{}
 	}
 	if p.redact == nil {
 		p.redact = func(text string) string { return text }
+	}
+	if p.secrets == nil {
+		p.secrets = &bot.Secrets{}
 	}
 	if p.host == "" {
 		p.host = hostIdentity()
@@ -225,6 +229,8 @@ type deployer struct {
 	*execProvider
 	target bot.Target
 	table  DeployTable
+	action *actor   // whose operation it runs, nil for deployments
+	step   []string // the program of a step before or after, from a StepTable
 }
 
 // Ways gives the only way back: the older release as a new deployment.

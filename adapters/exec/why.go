@@ -105,6 +105,7 @@ func (d *deployer) Inspect() []string {
 		}
 	}
 	look("argv", d.table.Argv)
+	look("argv", d.step)
 	look("current", d.table.Current)
 	look("releases", d.table.Releases)
 	if !slices.Equal(d.table.Rollback, d.table.Argv) {

@@ -64,7 +64,11 @@ func (s *Session) script(ctx context.Context, line string, echo bool) (quit bool
 		return quit, nil
 	}
 	if _, err = s.ask(ctx, line); err != nil && ctx.Err() == nil {
-		s.screen.say(sentence(err))
+		if s.JSON {
+			s.refuse(err)
+		} else {
+			s.screen.say(sentence(err))
+		}
 	}
 	return false, err
 }

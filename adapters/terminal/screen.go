@@ -246,7 +246,9 @@ func (s *screen) retype(prompt, line string) {
 func (s *screen) echo(prompt, line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.write(clean(prompt+line) + "\n")
+	if s.print == nil {
+		s.write(clean(prompt+line) + "\n")
+	}
 }
 
 // ask prints a prompt for a terminal that lines cannot be edited on.

@@ -54,6 +54,9 @@ type Session struct {
 	Names []string
 	// Local are commands that never reach the bot, by their first word or two.
 	Local map[string]Local
+	// JSON prints every version of every card as one JSON object a line, as
+	// RunOptions.JSON does, and nothing else.
+	JSON bool
 	// Within is how long the bot may take to be there at the start; 5 seconds
 	// by default.
 	Within time.Duration
@@ -92,11 +95,11 @@ func (s *Session) Chat(ctx context.Context) error {
 		if s.unknown {
 			s.screen.say(s.stranger(s.As, ""))
 		}
-		if tty && in == os.Stdin && s.screen.file == os.Stdout && s.screen.tty() && liner.TerminalSupported() {
+		if tty && !s.JSON && in == os.Stdin && s.screen.file == os.Stdout && s.screen.tty() && liner.TerminalSupported() {
 			s.link.away = 0
 			return s.interactive(ctx)
 		}
-		return s.piped(ctx, !tty)
+		return s.piped(ctx, !tty || s.JSON)
 	})
 }
 
@@ -109,10 +112,8 @@ func (s *Session) Chat(ctx context.Context) error {
 func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit int, err error) {
 	exit = 1
 	answered := false
+	s.JSON = s.JSON || o.JSON
 	err = s.connected(ctx, func(ctx context.Context) error {
-		if o.JSON {
-			s.screen.print = printJSON
-		}
 		a, err := s.ask(ctx, line)
 		if err != nil {
 			return err
@@ -146,6 +147,9 @@ func (s *Session) connected(ctx context.Context, f func(context.Context) error) 
 	s.link = newLink(s.Socket, s.Within, awayWithin)
 	s.talk = newConversation(s.link.number)
 	s.screen = newScreen(s.Out)
+	if s.JSON {
+		s.screen.print = PrintJSON
+	}
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -279,16 +283,38 @@ func (s *Session) sessionLine(ctx context.Context, line string) (handled, quit b
 		}
 		before := s.as
 		if err := s.become(ctx, name); err != nil && ctx.Err() == nil {
-			s.screen.say(refusal(err))
+			s.refuse(err)
 		} else if s.unknown {
 			s.screen.say(s.stranger(name, before))
 		}
 	case words[0] == "/as":
-		s.screen.say("/as takes one name; write it like /as sre, or /as alone to be yourself again")
+		s.refuse(bot.Errorf(bot.Invalid, "/as takes one name; write it like /as sre, or /as alone to be yourself again"))
 	default:
-		s.screen.say(fmt.Sprintf("the session does not know %q; it knows /as NAME and /quit, and everything else goes to the bot without a slash", words[0]))
+		s.refuse(bot.Errorf(bot.Invalid, "the session does not know %q; it knows /as NAME and /quit, and everything else goes to the bot without a slash", words[0]))
 	}
 	return true, false
+}
+
+// refuse says an error of the session's own: as a card to who reads JSON.
+func (s *Session) refuse(err error) {
+	if s.JSON {
+		s.screen.show(ErrorCard(err), "")
+		return
+	}
+	s.screen.say(refusal(err))
+}
+
+// ErrorCard gives the card of an error that never reached the bot, so that who
+// reads JSON gets errors in the one shape that everything has.
+func ErrorCard(err error) bot.Card {
+	card := bot.Card{Title: refusal(err), Outcome: bot.OutcomeFailed, Tone: bot.Bad}
+	switch bot.KindOf(err) {
+	case bot.Denied:
+		card.Outcome = bot.OutcomeDenied
+	case bot.Invalid:
+		card.Outcome, card.Tone = bot.OutcomeInvalid, bot.Warning
+	}
+	return card
 }
 
 // refusal says an error the way the bot would.
@@ -347,7 +373,7 @@ func (s *Session) take(e event) {
 			}
 		}
 	case eventRefused:
-		card := refused(e)
+		card := ErrorCard(e.fault)
 		s.talk.refuse(e.n, card.Outcome)
 		s.screen.show(card, "")
 	case eventHeld:
@@ -359,19 +385,7 @@ func (s *Session) take(e event) {
 	}
 }
 
-// refused draws a line that never reached the bot.
-func refused(e event) bot.Card {
-	card := bot.Card{Title: refusal(e.fault), Tone: bot.Bad, Outcome: bot.OutcomeFailed}
-	switch e.fault.Kind {
-	case bot.Denied:
-		card.Outcome = bot.OutcomeDenied
-	case bot.Invalid:
-		card.Outcome, card.Tone = bot.OutcomeInvalid, bot.Warning
-	}
-	return card
-}
-
-// printJSON writes a card as one JSON object on one line.
-func printJSON(w io.Writer, card bot.Card) error {
+// PrintJSON writes a card as one JSON object on one line.
+func PrintJSON(w io.Writer, card bot.Card) error {
 	return json.NewEncoder(w).Encode(card)
 }

@@ -29,6 +29,10 @@ type Person struct {
 	Roles    []string
 	Email    string
 	GitHub   string
+	// Disabled says that the person left: whichever account they ask from, they
+	// stand as bot.Disabled, hold no role and no group is asked about them. The
+	// person stays declared, so that the log goes on naming them.
+	Disabled bool
 }
 
 // Role is a role that groups give to their members. Roles that persons are
@@ -203,7 +207,7 @@ func (c *checker) role(i int, r Role, d *Directory) {
 	if r.Where != "" {
 		c.claimed[key] += " (" + r.Where + ")"
 	}
-	if len(r.Groups) == 0 && len(d.Holders(r.Name)) == 0 {
+	if len(r.Groups) == 0 && !slices.Contains(d.Roles(), r.Name) {
 		c.fail("nobody can hold it; give it groups, or name it in the roles of a person")
 	}
 	for n, group := range r.Groups {
@@ -262,6 +266,10 @@ func (d *Directory) Identify(ctx context.Context, account bot.AccountID, standin
 		return who, nil
 	}
 	who.Person = p.Name
+	if p.Disabled {
+		who.Standing = bot.Disabled
+		return who, nil
+	}
 	if standing == bot.Member {
 		who.Roles = d.rolesOf(ctx, p)
 	}
@@ -269,7 +277,8 @@ func (d *Directory) Identify(ctx context.Context, account bot.AccountID, standin
 }
 
 // Recall gives the identity of somebody who acted through account earlier, as
-// a member when a person still declares the account and as unvouched when not.
+// a member when a person still declares the account, as disabled when that
+// person is, and as unvouched when nobody does.
 // Roles are found out afresh.
 func (d *Directory) Recall(ctx context.Context, account bot.AccountID) (bot.Identity, error) {
 	if _, ok := d.accounts[account]; !ok {
@@ -362,12 +371,12 @@ func (d *Directory) Roles() []string {
 // gives it.
 func (d *Directory) CanBeHeld(role string) bool { return slices.Contains(d.Roles(), role) }
 
-// Holders lists the persons declared with the role, sorted. Members of groups
-// are not among them; see [Directory.GroupsOf].
+// Holders lists the persons declared with the role, sorted, without those who
+// are disabled. Members of groups are not among them; see [Directory.GroupsOf].
 func (d *Directory) Holders(role string) []string {
 	var names []string
 	for name, p := range d.people {
-		if slices.Contains(p.Roles, role) {
+		if !p.Disabled && slices.Contains(p.Roles, role) {
 			names = append(names, name)
 		}
 	}
@@ -400,6 +409,9 @@ func (d *Directory) Describe() (people, roles map[string]string) {
 			s += "no roles"
 		} else {
 			s += strings.Join(slices.Sorted(slices.Values(p.Roles)), ", ")
+		}
+		if p.Disabled {
+			s += ", disabled"
 		}
 		if p.Email != "" {
 			s += ", email " + p.Email

@@ -347,7 +347,8 @@ func TestFaulty(t *testing.T) {
 	for _, kind := range []reflect.Type{reflect.TypeFor[Person](), reflect.TypeFor[Role]()} {
 		for i := range kind.NumField() {
 			name := kind.Name() + "." + kind.Field(i).Name
-			if !strings.HasSuffix(name, ".Where") && !slices.ContainsFunc(faulty, func(f fault) bool { return f.field == name }) {
+			// Either value of Disabled is in order; see TestDisabled.
+			if !strings.HasSuffix(name, ".Where") && name != "Person.Disabled" && !slices.ContainsFunc(faulty, func(f fault) bool { return f.field == name }) {
 				t.Errorf("no fault of %s is tried", name)
 			}
 		}

@@ -9,20 +9,23 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
-	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -43,6 +46,7 @@ type Tables struct {
 // CommandNeeds is what commands are made with.
 type CommandNeeds struct {
 	Catalog *provider.Catalog
+	Actions *action.Table
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -62,7 +66,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
-	Serve bool
+	Serve   bool
+	Secrets *bot.Secrets // every secret that is read; one for the whole process
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
 }
@@ -78,6 +83,9 @@ func (o Options) complete() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	if o.Secrets == nil {
+		o.Secrets = &bot.Secrets{}
+	}
 	return o
 }
 
@@ -87,12 +95,19 @@ type App struct {
 	Policy    *auth.Policy
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
+	Actions   *action.Table
 
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
 	guide   *router.Guide
+	// warnings are of rules that cannot be met since people were disabled.
+	warnings []string
+
+	now    atomic.Pointer[App] // what is worked by, once a reload brought another
+	mu     sync.Mutex          // held while reloading
+	ground *ground             // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -100,19 +115,24 @@ type App struct {
 	hurry context.Context // ends when the bot is to stop at once; its cause says why
 	fail  context.CancelCauseFunc
 
-	mu        sync.Mutex
+	heard     sync.Mutex
 	listening map[bot.Listener]net.Addr
 }
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
 	}
 	for _, p := range t.Providers {
 		k.Providers = append(k.Providers, p.Name)
+	}
+	if t.Commands != nil {
+		for _, c := range t.Commands(CommandNeeds{}) {
+			k.Verbs = append(k.Verbs, c.Name)
+		}
 	}
 	return k
 }
@@ -124,11 +144,11 @@ func Load(path string, t Tables) (*config.Config, error) {
 	if err == nil || c == nil {
 		return c, err
 	}
-	f := &faults{file: filepath.Base(c.Path)}
-	f.add(f.file, err)
+	f := &faults{files: c.Files}
+	f.add(f.config(), err)
 	if _, more := New(c, t, Options{}); more != nil {
 		for _, line := range linesOf(more) {
-			if !told(fmt.Sprintf("%s:%d", f.file, f.line(line))) {
+			if file, n := f.place(line); file < 0 || !told(fmt.Sprintf("%s:%d", f.files[file], n)) {
 				f.lines = append(f.lines, line)
 			}
 		}
@@ -143,12 +163,12 @@ func Load(path string, t Tables) (*config.Config, error) {
 func New(c *config.Config, t Tables, o Options) (*App, error) {
 	o = o.complete()
 	a := &App{Config: c, tables: t, options: o, chats: map[string]bot.Chat{}, ready: make(chan struct{})}
-	redact := audit.New(audit.Config{Redact: c.Audit.Redact}).Redact
+	redact := audit.New(audit.Config{Redact: c.Audit.Redact, Secrets: o.Secrets}).Redact
 	o.Logger = logging.New(o.Logger, redact)
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
-	f := &faults{file: filepath.Base(c.Path)}
-	a.Catalog = bindAll(c, t, o, redact, f)
+	f := &faults{files: c.Files}
+	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -164,21 +184,22 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		sources["schedule"] = directory.OnCall(o.Schedules)
 	}
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
-		f.add(f.file, err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog)); err != nil {
-		f.add(f.file, err)
+		f.add(f.config(), err)
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
+		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
-		tooFewApprovers(c, a.Directory, a.Policy, f)
+		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
-	a.guide = &router.Guide{Catalog: a.Catalog}
+	a.checkVerbs(f)
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
 			continue
 		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name),
-			Complete: a.guide.Complete, Describe: a.guide.Describe, Version: o.Version})
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
+			Complete: a.complete, Describe: a.describe, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -191,11 +212,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	return a, nil
 }
 
-// Warnings gives what the configuration names and is not there on this machine,
-// one line each, "config.toml:41: ...", in the order of the file. None of it
-// keeps the bot from starting.
+// Warnings gives what keeps nothing from starting: rules that cannot be met since
+// people were disabled, and what is named and is not there on this machine,
+// one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := a.exposed()
+	lines := append(slices.Clone(a.warnings), a.exposed()...)
 	for _, s := range a.Config.Services {
 		deployer, err := a.Catalog.Deployer(s.Target)
 		if err != nil {
@@ -207,6 +228,7 @@ func (a *App) Warnings() []string {
 			}
 		}
 	}
+	lines = append(lines, a.actionWarnings()...)
 	return lines
 }
 
@@ -239,14 +261,12 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact})
+	log := audit.New(audit.Config{Store: s, Clock: o.Clock, Redact: c.Audit.Redact, Secrets: o.Secrets})
 
 	draining, flush := make(chan struct{}), make(chan struct{})
 	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
 	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger,
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
-	commands := map[string]bot.Command{}
-	workflows := map[string]bot.Workflow{}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }
 	deliverer.Gap = mirror.Gap
@@ -255,38 +275,19 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	keeper := guard.NewKeeper(s)
-	keeper.Weekly(a.freezes, c.Bot.Location)
-	engine := run.New(run.Config{
-		Guards: keeper.Obstacles,
-		Store:  s, Recorder: log, Seal: seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
-		Commands:  func(name string) (bot.Command, bool) { cmd, ok := commands[name]; return cmd, ok },
-		Workflows: func(kind string) (bot.Workflow, bool) { w, ok := workflows[kind]; return w, ok },
-		Posted:    posted, Reach: reach, Draining: draining, Meter: meter,
-		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
-	})
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(s), Runs: engine, Guard: keeper, Clock: o.Clock, Log: log, Policy: a.Policy, Guide: a.guide})
-	var verbs []string
-	for _, cmd := range all {
-		commands[cmd.Name] = cmd
-		verbs = append(verbs, cmd.Name)
-		for _, w := range cmd.Workflows {
-			workflows[w.Kind()] = w
-		}
-	}
-	g, err := grammar.New(all, words{a.Catalog, a.Directory})
-	if err != nil {
-		return err
-	}
-	emergency, closeJournal, err := a.emergency(engine, seal, keeper, log)
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	ways := a.ways(g)
+	engine := run.New(ways.engine)
+	closeJournal, err := a.emergency(g, engine)
 	if err != nil {
 		return err
 	}
 	defer closeJournal()
-	r := router.New(router.Config{Emergency: emergency, Store: s, Recorder: log, Policy: a.Policy, Directory: a.Directory, Grammar: g, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: seal,
-		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: posted, Reach: reach, Draining: draining, Meter: meter, Rate: c.Bot.Rate})
-	a.guide.Router = r
-	meter.Verbs(verbs)
+	r, err := a.router(g, ways, engine)
+	if err != nil {
+		return err
+	}
+	g.engine, g.router = engine, r
 	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
 	if err != nil {
 		return err
@@ -295,20 +296,30 @@ func (a *App) Run(ctx context.Context) error {
 	if err := a.noticeRestored(ctx, s, log, engine, key); err != nil {
 		return err
 	}
-	if err := a.recordStart(ctx, s, log, seal); err != nil {
+	if _, err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
+	}
+	if err := engine.StopDisabled(ctx); err != nil {
+		return fmt.Errorf("stop what disabled people asked for: %w", err)
 	}
 	checkpointer := &audit.Checkpointer{Store: s, Log: log, Key: key, Clock: o.Clock, IDs: o.IDs, File: c.Audit.Checkpoints,
 		Channels: c.Audit.Channels, Posted: deliverer.Wake, Logger: o.Logger}
 	w.checkpoints(checkpointer)
 
+	a.mu.Lock()
+	a.ground = g
+	a.mu.Unlock()
+	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
+		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
+		Sources: []observe.Source{release.NewWatch(func() *provider.Catalog { return a.current().Catalog })}} // one line for each kind of fact
 	// A part that fails ends everything at once and says why.
 	life := context.WithoutCancel(ctx)
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
 	parts.work.Go(engine.Run)
 	parts.work.Go(r.Run)
-	parts.tell.Go(emergency.Run)
+	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)

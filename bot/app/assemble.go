@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"quarterdeck/auth"
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/nearest"
@@ -23,7 +25,7 @@ import (
 func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 	var people []directory.Person
 	for _, p := range c.People {
-		people = append(people, directory.Person{Where: p.Where, Name: p.Name, Accounts: p.Accounts, Roles: p.Roles, Email: p.Email, GitHub: p.GitHub})
+		people = append(people, directory.Person{Where: p.Where, Name: p.Name, Accounts: p.Accounts, Roles: p.Roles, Email: p.Email, GitHub: p.GitHub, Disabled: p.Disabled})
 	}
 	var roles []directory.Role
 	for _, r := range c.Roles {
@@ -32,8 +34,9 @@ func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 	return people, roles
 }
 
-func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog) auth.Rules {
-	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets()}
+func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog, actions *action.Table) auth.Rules {
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets(),
+		Permissions: actions.Permissions()}
 	for _, g := range c.Grants {
 		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,
 			Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
@@ -56,15 +59,24 @@ func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog
 // for: a rule that can only be met by its absence is a mistake. Whom a group
 // lets approve is not known before the bot runs, so that a rule about one
 // passes. What is said of a role that does not exist is the policy's to say.
-func tooFewApprovers(c *config.Config, d *directory.Directory, p *auth.Policy, f *faults) {
+//
+// Where only those are missing who are disabled, it is a warning: that somebody
+// left must take effect at once, and until the rule is mended nobody passes it.
+func tooFewApprovers(c *config.Config, d *directory.Directory, p *auth.Policy, f *faults) (warnings []string) {
 	for _, q := range c.Requires {
 		if q.Approvals == nil {
 			continue
 		}
-		able, groups := approvers(d, p, q.Approvals.From)
+		able, left, groups := approvers(d, p, q.Approvals.From)
 		if groups || able >= q.Approvals.Count {
 			continue
 		}
+		if able+left >= q.Approvals.Count {
+			warnings = append(warnings, fmt.Sprintf("%s: of those who could give the %d approvals that are required, %d are disabled and %d are left; nothing that needs them can be done until more people may approve",
+				q.Where, q.Approvals.Count, left, able))
+			continue
+		}
+		able += left
 		asked, from, holds := "approvals", "", "persons hold that"
 		if q.Approvals.Count == 1 {
 			asked = "approval"
@@ -81,6 +93,7 @@ func tooFewApprovers(c *config.Config, d *directory.Directory, p *auth.Policy, f
 			q.Approvals.Count, asked, from, able, holds)
 		f.add(q.Where, bot.Errorf(bot.Invalid, "%s", say))
 	}
+	return warnings
 }
 
 // idleRoles refuses a role of a person that nothing else names: it gives
@@ -118,43 +131,53 @@ func idleRoles(c *config.Config, f *faults) {
 }
 
 // approvers counts the declared persons who can approve by one of the roles,
-// or by a grant when none is named; groups is whether members of a group can.
-func approvers(d *directory.Directory, p *auth.Policy, from []string) (able int, groups bool) {
+// or by a grant when none is named, apart from them those who are disabled, and
+// says whether members of a group can.
+func approvers(d *directory.Directory, p *auth.Policy, from []string) (able, left int, groups bool) {
+	count := func(p directory.Person) {
+		if p.Disabled {
+			left++
+		} else {
+			able++
+		}
+	}
 	if len(from) == 0 {
 		holds := func(person string, roles []string) bool {
 			return p.Holds(bot.Identity{Standing: bot.Member, Person: person, Roles: roles}, bot.MayApproveRun)
 		}
 		for _, name := range d.Persons() {
 			if person, _ := d.Person(name); holds(name, person.Roles) {
-				able++
+				count(person)
 			}
 		}
 		for _, role := range d.Roles() {
 			groups = groups || len(d.GroupsOf(role)) > 0 && holds("anybody", []string{role})
 		}
-		return able, groups
+		return able, left, groups
 	}
-	persons := map[string]bool{}
 	for _, role := range from {
 		groups = groups || len(d.GroupsOf(role)) > 0
-		for _, person := range d.Holders(role) {
-			persons[person] = true
+	}
+	for _, name := range d.Persons() {
+		person, _ := d.Person(name)
+		if slices.ContainsFunc(from, func(role string) bool { return slices.Contains(person.Roles, role) }) {
+			count(person)
 		}
 	}
-	return len(persons), groups
+	return able, left, groups
 }
 
 // bindAll opens the configured providers and binds every service to them. What
 // could not be bound is a fault; the target is in the catalog all the same, so
 // that nothing else is said of rules that name it.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) *provider.Catalog {
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (*provider.Catalog, *action.Table) {
 	opened := map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
 			if pt.Name != p.Type {
 				continue
 			}
-			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact})
+			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact, Secrets: o.Secrets})
 			if err != nil {
 				f.add(p.Raw.Where(), err)
 				continue
@@ -165,21 +188,12 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 	bindings := map[bot.Target]provider.Bindings{}
 	for _, s := range c.Services {
 		var b provider.Bindings
-		if d := s.Deploy; d != nil {
-			if p, ok := opened[d.Provider]; ok {
-				if binder, can := p.(provider.DeployBinder); !can {
-					f.add(d.Raw.Where(), bot.Errorf(bot.Invalid, "provider %q cannot deploy", d.Provider))
-				} else if bound, err := binder.BindDeploy(s.Target, d.Raw); err != nil {
-					f.add(d.Raw.Where(), err)
-				} else {
-					b.Deploy = bound
-				}
-			}
-		}
+		bind := &binder{opened: opened, target: s.Target, faults: f}
+		b.Deploy = bind.release(s)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After)
+	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
 }
 
 // bindingDigest tells what a target's bindings and their providers say.
@@ -189,8 +203,23 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+	if s.Rollback != nil {
+		fmt.Fprintf(sum, "rollback %q %s", s.Rollback.Provider, textOf(s.Rollback.Raw))
+	}
+	return sumProviders(sum, c, releaseProviders(s))
+}
+
+// boundDigest tells what one binding and its provider say.
+func boundDigest(c *config.Config, kind string, b *config.Binding) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %q %s", kind, b.Provider, textOf(b.Raw))
+	return sumProviders(sum, c, []string{b.Provider})
+}
+
+// sumProviders adds to sum what the providers of these names say, and ends it.
+func sumProviders(sum hash.Hash, c *config.Config, names []string) string {
 	for _, p := range c.Providers {
-		if p.Name == s.Deploy.Provider {
+		if slices.Contains(names, p.Name) {
 			fmt.Fprintf(sum, "provider %q %s", p.Type, textOf(p.Raw))
 		}
 	}
@@ -250,21 +279,22 @@ func diffSettings(old, now map[string]setting) []string {
 	return lines
 }
 
-// recordStart records that the bot started and, when people, roles, rules or
-// settings are not what they were at the last start, what changed.
-func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, seal store.Seal) error {
+// recordStart records, when people, roles, rules or settings are not what they
+// were at the last start or reload, what changed, and gives how much that is.
+func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, seal store.Seal) (changes int, err error) {
 	people, roles := a.Directory.Describe()
 	snapshot := a.Policy.Snapshot(people, roles)
 	body, err := json.Marshal(snapshot)
 	if err != nil {
-		return fmt.Errorf("encode the rules: %w", err)
+		return 0, fmt.Errorf("encode the rules: %w", err)
 	}
 	settings := a.settings(log, seal)
 	settingsBody, err := json.Marshal(settings)
 	if err != nil {
-		return fmt.Errorf("encode the settings: %w", err)
+		return 0, fmt.Errorf("encode the settings: %w", err)
 	}
 	err = s.Update(ctx, func(tx store.Tx) error {
+		changes = 0
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err
@@ -289,6 +319,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 			}
 		}
 		diff := append(auth.Diff(before, snapshot), diffSettings(were, settings)...)
+		changes = len(diff)
 		rec := bot.Record{Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"changes": fmt.Sprint(len(diff)), "version": a.options.Version},
 			Text:   map[string]string{"difference": strings.Join(diff, "\n")}}
@@ -302,7 +333,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("record the start: %w", err)
+		return 0, fmt.Errorf("record the configuration: %w", err)
 	}
-	return nil
+	return changes, nil
 }

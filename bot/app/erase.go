@@ -20,7 +20,9 @@ func Erase(ctx context.Context, c *config.Config, t Tables, o Options, what audi
 	if err != nil {
 		return audit.Erased{}, err
 	}
-	what.By = self(c)
+	if what.By = self(c); what.By.Standing == bot.Disabled {
+		return audit.Erased{}, bot.Errorf(bot.Denied, "denied: account disabled")
+	}
 	s, err := OpenStore(ctx, c, t)
 	if err != nil {
 		return audit.Erased{}, err
@@ -38,6 +40,9 @@ func self(c *config.Config) bot.Identity {
 		for _, a := range p.Accounts {
 			if a == who.Account {
 				who.Person = p.Name
+				if p.Disabled {
+					who.Standing = bot.Disabled
+				}
 			}
 		}
 	}

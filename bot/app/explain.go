@@ -28,12 +28,12 @@ func (a *App) Explain(ctx context.Context, who, line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Ledger: release.NewLedger(nil), Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(nil), Policy: a.Policy, Guide: a.guide})
 	g, err := grammar.New(all, words{a.Catalog, a.Directory})
 	if err != nil {
 		return "", err
 	}
-	guide := &router.Guide{Catalog: a.Catalog, Router: router.New(router.Config{Policy: a.Policy, Directory: a.Directory, Grammar: g,
+	guide := &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions(), Router: router.New(router.Config{Policy: a.Policy, Directory: a.Directory, Grammar: g,
 		Clock: a.options.Clock, IDs: a.options.IDs, Logger: a.options.Logger})}
 	card, err := guide.Can(ctx, bot.Call{Who: id, At: a.options.Clock.Now()}, line)
 	if err != nil {

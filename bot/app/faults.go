@@ -1,56 +1,80 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/config"
 )
 
 // faults gathers what is wrong with a configuration, one line each.
 type faults struct {
-	file  string // name of the configuration file
+	files []string // as messages call them, the configuration first
 	lines []string
 }
+
+// config is what is said of the configuration as a whole.
+func (f *faults) config() string { return f.files[0] }
 
 // add takes every fault that err holds. One that does not say where it is, is
 // at where, "config.toml:41".
 func (f *faults) add(where string, err error) {
 	for _, line := range linesOf(err) {
-		if !strings.HasPrefix(line, f.file+":") {
+		if file, _ := f.place(line); file < 0 {
 			line = where + ": " + line
 		}
 		f.lines = append(f.lines, line)
 	}
 }
 
-// err gives all faults as one error of kind Invalid, in the order of the file;
+// addBound is add for a table that a service may have from its template.
+func (f *faults) addBound(raw bot.Raw, err error) {
+	shared, ok := raw.(interface{ Via() string })
+	if !ok || shared.Via() == "" {
+		f.add(raw.Where(), err)
+		return
+	}
+	for _, line := range linesOf(err) {
+		f.add(raw.Where(), bot.Errorf(bot.Invalid, "%s", config.FromTemplate(line, shared.Via())))
+	}
+}
+
+// err gives all faults as one error of kind Invalid, in the order of the files;
 // nil when there are none. What has no line comes last.
 func (f *faults) err() error {
 	if len(f.lines) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(f.lines, func(a, b string) int {
-		x, y := f.line(a), f.line(b)
+		inX, x := f.place(a)
+		inY, y := f.place(b)
 		if (x == 0) != (y == 0) {
 			return y - x
 		}
-		return x - y
+		return cmp.Or(inX-inY, x-y)
 	})
-	return &bot.Error{Kind: bot.Invalid, Say: strings.Join(f.lines, "\n")}
+	return &bot.Error{Kind: bot.Invalid, Say: strings.Join(config.Gather(f.lines), "\n")}
 }
 
-// line gives the number of the line that a fault is on, 0 for none.
-func (f *faults) line(s string) int {
-	s = strings.TrimPrefix(s, f.file+":")
-	number, _, _ := strings.Cut(s, ":")
-	n, err := strconv.Atoi(number)
-	if err != nil {
-		return 0
+// place gives the index of the file that a fault is in, -1 for none, and the
+// number of its line, 0 for none.
+func (f *faults) place(s string) (file, line int) {
+	for i, name := range f.files {
+		rest, found := strings.CutPrefix(s, name+":")
+		if !found {
+			continue
+		}
+		number, _, _ := strings.Cut(rest, ":")
+		if n, err := strconv.Atoi(number); err == nil {
+			return i, n
+		}
+		return i, 0
 	}
-	return n
+	return -1, 0
 }
 
 // linesOf gives the sentence of each fault in err, with its cause where it has

@@ -5,25 +5,29 @@ package app
 import (
 	"os"
 	"runtime"
-	"sync"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // In a build with the tag failpoint, the process stops for good at the point
-// named by QUARTERDECK_STOP_AT the first time it gets there, after writing the
-// point's name to the file QUARTERDECK_STOP_FILE. A test then kills it there.
+// named by QUARTERDECK_STOP_AT the first time it gets there, or that one of
+// which QUARTERDECK_STOP_NTH gives the number, after writing the point's name to
+// the file QUARTERDECK_STOP_FILE. A test then kills it there.
 // With QUARTERDECK_STOP_HOLD set, only what reached the point waits there, until
 // the file is gone.
 var (
-	stopOnce sync.Once
-	reach    = func(point string) {
+	reached atomic.Int64
+	reach   = func(point string) {
 		if point == "" || point != os.Getenv("QUARTERDECK_STOP_AT") {
 			return
 		}
-		stop := false
-		stopOnce.Do(func() { stop = true })
-		if !stop {
+		nth, err := strconv.ParseInt(os.Getenv("QUARTERDECK_STOP_NTH"), 10, 64)
+		if err != nil {
+			nth = 1
+		}
+		if reached.Add(1) != nth {
 			return
 		}
 		if err := os.WriteFile(os.Getenv("QUARTERDECK_STOP_FILE"), []byte(point), 0o600); err != nil {

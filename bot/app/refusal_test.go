@@ -104,7 +104,7 @@ func TestStandingsRunNothing(t *testing.T) {
 		bot.Guest:     "denied: guests may not run anything here",
 		bot.External:  "denied: people from outside may not run anything here",
 		bot.Automated: "denied: other bots may not run anything here",
-		bot.Disabled:  "denied: this account is disabled",
+		bot.Disabled:  "denied: account disabled",
 		bot.Unvouched: "denied: the chat network does not vouch for this account",
 		"bishop":      "denied: the chat network does not vouch for this account",
 	} {

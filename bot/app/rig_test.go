@@ -153,6 +153,7 @@ type world struct {
 	store  store.Store  // see view
 	stores []store.Type // in place of SQLite's
 	stop   func()
+	app    *app.App // that runs
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -267,6 +268,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.app = a
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

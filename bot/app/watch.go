@@ -73,8 +73,8 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 	if err := w.listeners.Open(ctx); err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.heard.Lock()
+	defer a.heard.Unlock()
 	a.listening = map[bot.Listener]net.Addr{}
 	for _, on := range bot.Listeners() {
 		if at := w.listeners.Address(on); at != nil {
@@ -88,8 +88,8 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 // Address gives where the bot listens; nil for a listener that is off, and before
 // it is Ready.
 func (a *App) Address(on bot.Listener) net.Addr {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.heard.Lock()
+	defer a.heard.Unlock()
 	return a.listening[on]
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	// Redact holds the configured patterns. What one matches is replaced by
 	// Redacted, whole.
 	Redact []*regexp.Regexp
+	// Secrets, when set, are the secrets in use: every value that was ever read
+	// is replaced as what a pattern matches is, from when it was read.
+	Secrets *bot.Secrets
 }
 
 // Log writes and reads the audit log. Safe for concurrent use. It implements
@@ -59,7 +62,9 @@ func New(c Config) *Log {
 	if c.Salts == nil {
 		c.Salts = rand.Reader
 	}
-	return &Log{store: c.Store, clock: c.Clock, salts: c.Salts, redact: newRedactor(c.Redact)}
+	l := &Log{store: c.Store, clock: c.Clock, salts: c.Salts, redact: newRedactor(c.Redact)}
+	l.redact.secrets = c.Secrets
+	return l
 }
 
 // The bounds of what one record keeps, in bytes. What is cut says so.

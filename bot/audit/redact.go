@@ -2,7 +2,10 @@ package audit
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+
+	"quarterdeck/bot"
 )
 
 // Redacted stands where a secret was.
@@ -22,6 +25,7 @@ type redactor struct {
 	shapes     []shape
 	hints      [256][]hint // by first byte
 	configured []*regexp.Regexp
+	secrets    *bot.Secrets // may be nil
 }
 
 // hint is what the shapes in the set have in common.
@@ -123,8 +127,12 @@ func (d *redactor) hinted(s string) (shapes uint64) {
 // them leaves may be what another looks for. Safe for concurrent use.
 func (d *redactor) redact(s string) string {
 	const rounds = 8
+	patterns := d.configured
+	if learnt := d.secrets.Patterns(); len(learnt) > 0 {
+		patterns = slices.Concat(learnt, patterns)
+	}
 	for range rounds {
-		next := d.round(s)
+		next := d.round(s, patterns)
 		if next == s {
 			break
 		}
@@ -133,7 +141,7 @@ func (d *redactor) redact(s string) string {
 	return s
 }
 
-func (d *redactor) round(s string) string {
+func (d *redactor) round(s string, patterns []*regexp.Regexp) string {
 	if shapes := d.hinted(s); shapes != 0 {
 		for i := range d.shapes {
 			if h := &d.shapes[i]; shapes&(1<<i) != 0 && len(s) >= h.min {
@@ -142,11 +150,11 @@ func (d *redactor) round(s string) string {
 		}
 	}
 	s = keyLines(s)
-	for _, p := range d.configured {
+	for _, p := range patterns {
 		s = between(s, p)
 	}
-	if len(d.configured) > 0 {
-		s = undisguised(s, d.configured)
+	if len(patterns) > 0 {
+		s = undisguised(s, patterns)
 	}
 	for strings.Contains(s, Redacted+Redacted) {
 		s = strings.ReplaceAll(s, Redacted+Redacted, Redacted)

@@ -60,8 +60,10 @@ func (t *telling) record(s store.Sealed) {
 		}
 	case r.Kind == bot.DeniedRecord:
 		t.denied(r)
-	case r.Kind == bot.FailedKind || r.Kind == bot.UnknownKind:
+	case r.Kind == bot.FailedKind || r.Kind == bot.UnknownKind || r.Kind == bot.ConfiguredKind && r.Error != "":
 		t.single(own(r, bot.Bad))
+	case r.Kind == bot.ObservedKind:
+		t.single(own(r, bot.Warning))
 	default:
 		t.single(own(r, bot.Plain))
 	}

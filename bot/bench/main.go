@@ -110,6 +110,7 @@ func bench(only string, quick bool) error {
 		{"appends", appends},
 		{"commands", commandsAtWork},
 		{"long log", longLog},
+		{"reload", reloads},
 		{"program", program},
 	} {
 		if !match.MatchString(m.name) {

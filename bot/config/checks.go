@@ -51,7 +51,7 @@ func (l *loader) bot() {
 	if b.State != "" {
 		l.out.Bot.State = l.path(b.State)
 	}
-	l.out.Bot.Socket = l.path("quarterdeck.sock")
+	l.out.Bot.Socket = l.path(defaultSocket)
 	if b.Socket != "" {
 		l.out.Bot.Socket = l.path(b.Socket)
 	}
@@ -254,7 +254,7 @@ func (l *loader) people() {
 	for i, p := range l.in.Person {
 		at := l.root.at("person").elem(i)
 		l.name(at.at("name"), "a person", p.Name, at.has("name"))
-		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub}
+		person := Person{Where: at.where(l.file), Name: p.Name, Roles: p.Roles, RolesAt: at.at("roles").where(l.file), Email: p.Email, GitHub: p.GitHub, Disabled: p.Disabled}
 		for j, a := range p.Accounts {
 			l.account(at.at("accounts").elem(j), p.Name, bot.AccountID(a))
 			person.Accounts = append(person.Accounts, bot.AccountID(a))
@@ -403,7 +403,7 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 		l.failf(n, meant(t.Environment, l.out.Environments, thereAre), "%s is in the environment %q, which has no [environment.%s]", t, t.Environment, t.Environment)
 	}
 	if len(values) == 0 {
-		l.failf(n, "bind it with "+strings.Join(l.known.Bindings, " or "), "%s is bound to nothing", t)
+		l.failf(n, "bind it with "+strings.Join(alone(l.known.Bindings), " or "), "%s is bound to nothing", t)
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
@@ -411,10 +411,18 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			l.unknown(kind, n, l.known.Bindings)
 			continue
 		}
-		if b := l.binding(n.at(kind), t, kind, values[kind]); kind == "deploy" {
+		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
+			s.Deploy, s.Components = l.components(n.at(kind), t, table)
+			continue
+		}
+		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
+		case "deploy":
 			s.Deploy = b
+		case "rollback":
+			s.Rollback = b
 		}
 	}
+	l.back(n, s, values)
 	l.out.Services = append(l.out.Services, s)
 }
 

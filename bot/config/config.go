@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/action"
 )
 
 // Known is the names that a configuration may use, from the program's tables.
@@ -19,12 +20,14 @@ type Known struct {
 	NoRule    map[string]func(bot.ChannelID) string
 	Providers []string // provider types: "exec"
 	Bindings  []string // keys of [service.NAME.ENV]: "deploy"
+	Verbs     []string // names of the commands that are built in: "deploy", "freeze add"
 }
 
 // Config is a whole configuration. All paths are absolute.
 type Config struct {
 	Path         string
-	Partial      bool // from Survey: a rule may lack what it was to have
+	Files        []string // the files it was read from, as messages call them; the first is Path
+	Partial      bool     // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
 	Chats        map[string]bot.Raw // [chat.NAME]
@@ -43,11 +46,18 @@ type Config struct {
 	Log          Log
 	StopWithin   time.Duration // for what is under way when the bot is told to stop
 	Heartbeat    *Heartbeat    // nil for none
+	Actions      []Action
+	Observe      Observe
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
 	settings func() map[string]string
+	at       func(key ...string) string
 }
+
+// At gives the place of a key, "config.toml:12", or of the nearest table around
+// it that is written.
+func (c *Config) At(key ...string) string { return c.at(key...) }
 
 // Bot is the [bot] table.
 type Bot struct {
@@ -72,6 +82,12 @@ type Audit struct {
 	Archive     string        // folder they are moved to then
 }
 
+// Observe is the [observe] table: how what is live is watched.
+type Observe struct {
+	Every   time.Duration // between two looks at everything
+	Timeout time.Duration // for one target
+}
+
 // Person is one [[person]].
 type Person struct {
 	Where    string
@@ -81,6 +97,7 @@ type Person struct {
 	RolesAt  string // where they stand: "config.toml:33"
 	Email    string
 	GitHub   string
+	Disabled bool // left: everything is refused to all of the person's accounts
 }
 
 // Role is one [[role]].
@@ -128,11 +145,29 @@ type Freeze struct {
 	Reason       string
 }
 
+// Action is one [[action]]: what it is, and what runs it.
+type Action struct {
+	action.Definition
+	Where string
+	Run   *Binding // nil where a fault was found in it
+}
+
 // Service is one [service.NAME.ENV].
 type Service struct {
 	Where  string
 	Target bot.Target
-	Deploy *Binding
+	// Deploy is the whole deploy table. Where it names components it has no
+	// provider of its own, and Components says what it holds.
+	Deploy     *Binding
+	Components *Components
+	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+}
+
+// Components is a deploy table over several components.
+type Components struct {
+	Order         []string // all of them, as a deployment goes through them
+	Of            map[string]*Binding
+	Before, After *Binding // steps; nil for none
 }
 
 // Binding is one key of a service's table: the provider, and the provider's

@@ -32,12 +32,18 @@ func (d *decoder) fail(at *node, what, remedy string) {
 		if n.key != "" {
 			f.top = n.key
 		}
+		if n.via != "" {
+			f.What = FromTemplate(what, n.via)
+		}
 	}
 	for at != nil && at.line == 0 {
 		at = at.parent
 	}
 	if at != nil {
 		f.Line, f.Column = at.line, at.column
+		if at.src != nil {
+			f.File, f.order = at.src.name, at.src.index
+		}
 	}
 	d.faults = append(d.faults, f)
 }
@@ -202,6 +208,9 @@ func inOrder[V any](values map[string]V, n *node) []string {
 	}
 	slices.SortFunc(order, func(a, b string) int {
 		x, y := n.at(a), n.at(b)
+		if x.src != nil && y.src != nil && x.src != y.src {
+			return x.src.index - y.src.index
+		}
 		if x.line != y.line {
 			return x.line - y.line
 		}

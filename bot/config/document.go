@@ -16,24 +16,32 @@ import (
 // written, nodes say where.
 type node struct {
 	parent   *node
-	key      string // "" for the root and for elements
-	header   string // "[", "[[" for what a header opens; "" for the rest
-	line     int    // from 1; 0 for the root
-	column   int    // from 1
+	src      *source // the file it is written in
+	via      string  // the target that takes it from its template; "" where it is written
+	key      string  // "" for the root and for elements
+	header   string  // "[", "[[" for what a header opens; "" for the rest
+	line     int     // from 1; 0 for the root
+	column   int     // from 1
 	children map[string]*node
 	elems    []*node
 }
 
+// source is one file of the configuration.
+type source struct {
+	name  string // as people are told it: "config.toml", "conf.d/people.toml"
+	index int    // its place among the files, from 0
+}
+
 // read parses a file. A file that is not TOML gives its one fault.
-func read(file string, raw []byte) (map[string]any, *node, error) {
+func read(src *source, raw []byte) (map[string]any, *node, error) {
 	values := map[string]any{}
 	err := toml.Unmarshal(raw, &values)
 	var wrong *toml.DecodeError
 	switch {
 	case err == nil:
-		return values, places(raw), nil
+		return values, places(src, raw), nil
 	case errors.As(err, &wrong):
-		f := Fault{File: file}
+		f := Fault{File: src.name, order: src.index}
 		f.Line, f.Column = wrong.Position()
 		// A repeated key is told apart by its text alone: the library has no
 		// type for it.
@@ -44,12 +52,12 @@ func read(file string, raw []byte) (map[string]any, *node, error) {
 		}
 		return nil, nil, Errors{f}
 	}
-	return nil, nil, Errors{{File: file, What: "this is not TOML"}}
+	return nil, nil, Errors{{File: src.name, order: src.index, What: "this is not TOML"}}
 }
 
 // places reads the tree of nodes from a file that parses.
-func places(raw []byte) *node {
-	b := builder{root: &node{}, starts: lineStarts(raw)}
+func places(src *source, raw []byte) *node {
+	b := builder{src: src, root: &node{src: src}, starts: lineStarts(raw)}
 	var parser unstable.Parser
 	parser.Reset(raw)
 	table := b.root
@@ -61,7 +69,7 @@ func places(raw []byte) *node {
 			table.header = "["
 		case unstable.ArrayTable:
 			list := b.descend(b.root, e.Key())
-			table = &node{parent: list, header: "[[", line: b.line, column: b.column}
+			table = &node{parent: list, src: src, header: "[[", line: b.line, column: b.column}
 			list.elems = append(list.elems, table)
 		case unstable.KeyValue:
 			b.value(b.descend(table, e.Key()), e.Value())
@@ -71,6 +79,7 @@ func places(raw []byte) *node {
 }
 
 type builder struct {
+	src    *source
 	root   *node
 	starts []int // offset of each line's first byte
 	// The place of the key that descend came to last.
@@ -109,7 +118,7 @@ func (b *builder) descend(n *node, key unstable.Iterator) *node {
 		name := string(part.Data)
 		child := n.children[name]
 		if child == nil {
-			child = &node{parent: n, key: name}
+			child = &node{parent: n, src: b.src, key: name}
 			if n.children == nil {
 				n.children = map[string]*node{}
 			}
@@ -133,7 +142,7 @@ func (b *builder) value(n *node, v *unstable.Node) {
 		}
 	case unstable.Array:
 		for it := v.Children(); it.Next(); {
-			e := &node{parent: n}
+			e := &node{parent: n, src: b.src}
 			e.line, e.column = b.place(it.Node().Raw)
 			n.elems = append(n.elems, e)
 			b.value(e, it.Node())
@@ -196,10 +205,13 @@ func (n *node) table() string {
 	return n.path()
 }
 
-// where gives "config.toml:41".
+// where gives "config.toml:41"; file is what it is called that has no place.
 func (n *node) where(file string) string {
 	for n.line == 0 && n.parent != nil {
 		n = n.parent
+	}
+	if n.src != nil {
+		file = n.src.name
 	}
 	if n.line == 0 {
 		return file

@@ -11,13 +11,14 @@ import (
 
 // Fault is one thing that is wrong with a configuration.
 type Fault struct {
-	File   string // name of the file, without its folder
+	File   string // name of the file, as seen from the configuration's folder
 	Line   int    // from 1; 0 when what is wrong is that something is missing
 	Column int    // from 1, in bytes; 0 where Line is 0
 	What   string // what is wrong
 	Remedy string // what was expected, or the nearest match; may be ""
 
 	top    string // the file's own key that it is under: "grant"; "" for none
+	order  int    // place of the file among all
 	header int    // line of the outermost header above it, 0 for none
 }
 
@@ -45,7 +46,7 @@ func (e Errors) Error() string {
 	for i, f := range e {
 		lines[i] = f.String()
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(Gather(lines), "\n")
 }
 
 // As presents the faults as one *bot.Error, for errors.As.
@@ -67,7 +68,7 @@ func (e Errors) err() error {
 		if (a.Line == 0) != (b.Line == 0) {
 			return b.Line - a.Line
 		}
-		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
+		return cmp.Or(a.order-b.order, a.Line-b.Line, a.Column-b.Column)
 	})
 	return e
 }

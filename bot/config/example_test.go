@@ -56,7 +56,10 @@ func TestExampleIsInOrder(t *testing.T) {
 	if full == plain {
 		t.Fatal("no key is found that the example shows as a comment")
 	}
-	if _, err := load(t, full); err != nil {
+	dir := t.TempDir()
+	write(t, dir, "conf.d/more.toml", "")
+	write(t, dir, "config.toml", full)
+	if _, err := config.Load(filepath.Join(dir, "config.toml"), known); err != nil {
 		t.Errorf("with its comments: %v", err)
 	}
 }
@@ -93,6 +96,7 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
+		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {
 			count++

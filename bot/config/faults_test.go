@@ -28,6 +28,9 @@ type row struct {
 }
 
 var rows = []row{
+	{"observe.every", malformed, `= "often"`, `config.toml:78: observe.every takes a time from 1s to 1h, such as "1m"; it is "often"`},
+	{"observe.every", malformed, `= "100ms"`, `config.toml:78: observe.every takes a time from 1s to 1h, such as "1m"; it is "100ms"`},
+	{"observe.timeout", malformed, `= "5m"`, `config.toml:79: observe.timeout takes a time from 1s to 1m, such as "10s"; it is "5m"`},
 	{"bot.database", missing, ``, `config.toml:1: [bot] needs database = "sqlite:PATH"`},
 	{"bot.database", malformed, `= "here"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "here"`},
 	{"bot.database", malformed, `= "sqlite:"`, `config.toml:2: bot.database takes "sqlite:PATH"; it is "sqlite:"`},
@@ -150,6 +153,9 @@ var none = map[string]map[string]string{
 	"require.confirm":      {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.reason":       {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.ticket":       {missing: policy, malformed: policy, dangling: "no name"},
+
+	"observe.every":   {missing: "1m", dangling: "no name"},
+	"observe.timeout": {missing: "10s", dangling: "no name"},
 
 	"freeze.environments": {malformed: "names alone"},
 	"freeze.every":        {malformed: "the guard's", dangling: "no name"},
@@ -274,7 +280,8 @@ func TestTables(t *testing.T) {
 func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
-		"listen": true, "log": true, "stop": true, "heartbeat": true}
+		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
+		"action": true, "action.run": true, "action.arguments": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -3,7 +3,8 @@ package config
 // file is the configuration as written. Every key is documented in
 // config.example.toml; tests hold the two against one another.
 type file struct {
-	Bot struct {
+	Include []string `toml:"include"`
+	Bot     struct {
 		Database        string `toml:"database"`
 		Socket          string `toml:"socket"`
 		SocketGroup     string `toml:"socket_group"`
@@ -29,6 +30,7 @@ type file struct {
 		Roles    []string `toml:"roles"`
 		Email    string   `toml:"email"`
 		GitHub   string   `toml:"github"`
+		Disabled bool     `toml:"disabled"`
 	} `toml:"person"`
 	Role []struct {
 		Name   string   `toml:"name"`
@@ -83,9 +85,41 @@ type file struct {
 		URL   string `toml:"url"`
 		Every string `toml:"every"`
 	} `toml:"heartbeat"`
+	Action []struct {
+		Name       string         `toml:"name"`
+		Summary    string         `toml:"summary"`
+		Help       string         `toml:"help"`
+		Permission string         `toml:"permission"`
+		Slot       string         `toml:"slot"`
+		Undo       string         `toml:"undo"`
+		Reads      bool           `toml:"reads"`
+		Run        map[string]any `toml:"run"`
+		Arguments  []argument     `toml:"arguments"`
+	} `toml:"action"`
+	Observe struct {
+		Every   string `toml:"every"`
+		Timeout string `toml:"timeout"`
+	} `toml:"observe"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`
 	Provider map[string]map[string]any            `toml:"provider"`
+	Template map[string]map[string]any            `toml:"template"`
 	Service  map[string]map[string]map[string]any `toml:"service"`
+}
+
+// argument is one argument of an [[action]].
+type argument struct {
+	Name      string   `toml:"name"`
+	Type      string   `toml:"type"`
+	Help      string   `toml:"help"`
+	Optional  bool     `toml:"optional"`
+	Default   string   `toml:"default"`
+	Pattern   string   `toml:"pattern"`
+	MaxLength *int     `toml:"max_length"`
+	Choices   []string `toml:"choices"`
+	Min       *int64   `toml:"min"`
+	Max       *int64   `toml:"max"`
+	Shortest  string   `toml:"shortest"`
+	Longest   string   `toml:"longest"`
 }

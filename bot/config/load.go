@@ -75,13 +75,19 @@ func readFile(path string, known Known) (*loader, error) {
 		return nil, err
 	}
 	name := filepath.Base(abs)
-	values, root, err := read(name, raw)
+	values, root, err := read(&source{name: name}, raw)
 	if err != nil {
 		return nil, err
 	}
 	l := &loader{dir: filepath.Dir(abs), known: known, root: root, decoder: decoder{file: name, refuseEmpty: true}}
+	l.out.Files = []string{name}
+	if l.include(abs, values, len(raw)); len(l.faults) > 0 {
+		return nil, l.faults.err() // what is missing with a file would be found wrong in the others
+	}
+	l.templates(values)
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
 	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
+	l.out.at = func(key ...string) string { return root.at(key...).where(name) }
 	l.bot()
 	l.audit()
 	l.chats()
@@ -89,6 +95,8 @@ func readFile(path string, known Known) (*loader, error) {
 	l.rules()
 	l.targets()
 	l.operations()
+	l.actions()
+	l.observe()
 	return l, nil
 }
 
@@ -170,3 +178,30 @@ func (l *loader) raw(n *node, values map[string]any, ours string) bot.Raw {
 	}
 	return &table{file: l.file, dir: l.dir, at: n, values: theirs}
 }
+
+// Socket gives where the bot of a configuration listens, also of one with
+// faults: a bot that serves goes on by what it read before, and people must
+// reach it while the file is being mended. It is "" where that cannot be told.
+func Socket(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	raw, err := contents(path)
+	if err != nil {
+		return ""
+	}
+	values, _, err := read(&source{name: filepath.Base(abs)}, raw)
+	if err != nil {
+		return ""
+	}
+	l := loader{dir: filepath.Dir(abs)}
+	table, _ := values["bot"].(map[string]any)
+	if socket, _ := table["socket"].(string); socket != "" {
+		return l.path(socket)
+	}
+	return l.path(defaultSocket)
+}
+
+// defaultSocket is where the bot listens unless it is said.
+const defaultSocket = "quarterdeck.sock"

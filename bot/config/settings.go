@@ -20,8 +20,9 @@ func (c *Config) Settings() map[string]string {
 	return c.settings()
 }
 
-// told are the tables that the policy and the directory describe themselves.
-var told = []string{"person", "role", "grant", "deny", "require"}
+// told are the tables that the policy and the directory describe themselves,
+// and templates, which are told with the services that use them.
+var told = []string{"person", "role", "grant", "deny", "require", "template"}
 
 // settingsOf flattens tables down to their keys; below a service's key, and in
 // arrays, a value stays whole.

@@ -62,8 +62,22 @@ targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
 
+# A verb of the team's own, beside those that are built in.
+[[action]]
+name = "snapshot"
+summary = "back the orders database up now"
+run = { provider = "platform", argv = ["./platform", "backup"] }
+arguments = [{ name = "target", type = "target", help = "whose database" }]
+[[grant]]
+roles = ["developer"]
+permissions = ["action.snapshot"]
+targets = ["shop/*"]
+
 [environment.staging]
 [environment.prod]
+
+[observe]
+every = "2s"
 
 [provider.platform]
 type = "exec"

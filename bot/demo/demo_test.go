@@ -236,6 +236,12 @@ func TestIncident(t *testing.T) {
 	s.served(prod, "v1")
 	s.types("status shop/prod")
 	s.expect(`shop/prod +v1 +2/2`)
+	// The team's own verb takes the same road.
+	s.types("snapshot shop staging")
+	copied := s.expect(`orders-(\w+)\.db is in`)[1]
+	if _, err := os.Stat(filepath.Join(s.dir, "platform", "backups", "shop-staging", "orders-"+copied+".db")); err != nil {
+		t.Errorf("the backup is not there: %v", err)
+	}
 	s.types("audit")
 	s.expect(`the last 20 records`)
 	s.expect(`approve`)

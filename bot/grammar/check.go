@@ -158,7 +158,7 @@ func checkChoices(p bot.Param) []error {
 func known(t bot.ParamType) bool {
 	switch t {
 	case bot.TypeService, bot.TypeEnvironment, bot.TypeVersion, bot.TypeRun, bot.TypePerson, bot.TypeChoice,
-		bot.TypeCount, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeFlag:
+		bot.TypeCount, bot.TypeNumber, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeFlag:
 		return true
 	}
 	return false

@@ -193,6 +193,22 @@ func badInput() map[bot.ParamType]map[string]row {
 			"option twice":         {typed: "take --line a --line b", says: "take has no option --line; it has none"},
 			"option empty":         {typed: "take --line=", says: "take has no option --line; it has none"},
 		},
+		bot.TypeNumber: {
+			"missing":              {typed: "take", says: "take needs a NUMBER: take NUMBER"},
+			"empty":                {typed: `take ""`, says: "the NUMBER is empty: take NUMBER"},
+			"blank":                {typed: `take " "`, says: "the NUMBER is empty: take NUMBER"},
+			"unknown":              {typed: "take many", says: `"many" is not a number; write a whole number such as 3 or -3`},
+			"near miss":            {typed: "take 3x", says: `"3x" is not a number; write a whole number such as 3 or -3`},
+			"malformed":            {typed: "take 1.5", says: `"1.5" is not a number; write a whole number such as 3 or -3`},
+			"another sort":         {typed: "take –3", reads: `take "-3"`}, // as a phone writes it
+			"too long":             {typed: "take " + long(), says: clipped + " is too large; the most is 1000000000"},
+			"control character":    {typed: "take 1\x012", says: "character 7 is a control character (U+0001); type the line again without it"},
+			"wrong case":           {typed: "take 1E3", says: `"1E3" is not a number; write a whole number such as 3 or -3`},
+			"surplus":              {typed: "take 1 2", says: `"2" is one word too many: take NUMBER`},
+			"option without value": {typed: "opt --number", says: "--number needs a value: --number N"},
+			"option twice":         {typed: "opt --number 1 --number 1", says: "--number is given twice; give it once"},
+			"option empty":         {typed: "opt --number=", says: "the value of --number is empty: --number N"},
+		},
 		bot.TypeFlag: {
 			"missing":              {typed: "opt", reads: "opt"}, // never by position
 			"empty":                {typed: `opt ""`, says: `"" is one word too many: opt [--switch]`},

@@ -75,7 +75,7 @@ func valueUsage(p bot.Param) string {
 		return "6h"
 	case bot.TypePerson:
 		return "PERSON"
-	case bot.TypeCount:
+	case bot.TypeCount, bot.TypeNumber:
 		return "N"
 	case bot.TypeText:
 		return `"..."`

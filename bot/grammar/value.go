@@ -37,6 +37,11 @@ func (g *Grammar) values(a *arguments) (map[string]string, error) {
 			}
 			return nil, err
 		}
+		if p.Check != nil {
+			if err := p.Check(v); err != nil {
+				return nil, err
+			}
+		}
 		values[p.Name] = v
 		if p.Type == bot.TypeService {
 			service = v
@@ -89,6 +94,8 @@ func (g *Grammar) value(p bot.Param, w word, service string) (string, error) {
 		return name, choice(p, name)
 	case bot.TypeCount:
 		return count(name)
+	case bot.TypeNumber:
+		return number(name)
 	case bot.TypeDuration:
 		d, over, ok := parseDuration(name)
 		switch {
@@ -186,6 +193,17 @@ func count(name string) (string, error) {
 		return "", invalid("%s is not a count; write a whole number of 0 or more", show(name))
 	}
 	return strconv.FormatUint(n, 10), nil
+}
+
+func number(name string) (string, error) {
+	n, err := strconv.ParseInt(name, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && (n > maxCount || n < -maxCount):
+		return "", invalid("%s is too large; the most is %d", show(name), maxCount)
+	case err != nil:
+		return "", invalid("%s is not a number; write a whole number such as 3 or -3", show(name))
+	}
+	return strconv.FormatInt(n, 10), nil
 }
 
 func choice(p bot.Param, name string) error {

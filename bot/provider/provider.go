@@ -18,6 +18,9 @@ type Artefact struct {
 	Commit  string `json:"commit,omitempty"`
 	Origin  string `json:"origin,omitempty"` // where it comes from: repository, image, path
 	Notes   string `json:"notes,omitempty"`
+	// Parts is what each component of a target gets, in the order of their
+	// names; nil where the target is one piece. ID then follows from them.
+	Parts []Part `json:"parts,omitempty"`
 }
 
 // Live is what a target runs now. Mixed lists the versions when there is more
@@ -58,6 +61,8 @@ const (
 	Deploy   Action = "deploy"
 	Rollback Action = "rollback"
 	Restart  Action = "restart"
+	Before   Action = "before" // the step that precedes a deployment over components
+	After    Action = "after"  // and the one that follows it
 )
 
 // Deployment is the body of the Specs that a Deployer executes: absolute and
@@ -121,6 +126,9 @@ type Options struct {
 	Clock bot.Clock
 	// Redact hides what must not leave the process's output.
 	Redact func(string) string
+	// Secrets opens what the table names as "env:NAME" or "file:PATH", so that it
+	// is hidden everywhere.
+	Secrets *bot.Secrets
 }
 
 // Provider is one configured system, from a [provider.NAME] table. Binding is
@@ -144,13 +152,13 @@ type Type struct {
 // Identity gives the artefact without what may be described otherwise another
 // day, fit for a Spec.
 func (a Artefact) Identity() Artefact {
-	return Artefact{ID: a.ID, Version: a.Version, Commit: a.Commit}
+	return Artefact{ID: a.ID, Version: a.Version, Commit: a.Commit, Parts: a.Parts}
 }
 
 // Label gives the version with as much of its ID as tells it apart for people:
 // "v2 (sha256:8f434346)".
 func (a Artefact) Label() string {
-	if a.ID == "" || a.ID == a.Version {
+	if a.ID == "" || a.ID == a.Version || len(a.Parts) > 0 { // the components' own say more
 		return a.Version
 	}
 	id := a.ID

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,28 +39,47 @@ func TestConversations(t *testing.T) {
 		Dir:                "testdata",
 		Setup:              setStage,
 		Cmds:               cast(),
+		Condition:          condition,
 		RequireUniqueNames: true,
 	})
 }
 
-// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
-// them types is not shown to work.
-func TestEveryCommandIsSpoken(t *testing.T) {
+// allScripts gives the text of all scripts.
+func allScripts(t *testing.T) string {
+	t.Helper()
 	scripts, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []byte
+	var all strings.Builder
 	for _, name := range scripts {
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, raw...)
+		all.Write(raw)
 	}
+	return all.String()
+}
+
+// condition knows "stranger": this process may be another user of the machine.
+func condition(name string) (bool, error) {
+	if name == "stranger" {
+		return runtime.GOOS == "linux" && os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// TestEveryCommandIsSpoken keeps the scripts complete: a command that nobody in
+// them types is not shown to work.
+func TestEveryCommandIsSpoken(t *testing.T) {
+	if early := regexp.MustCompile(`(?m)^stop\b.*$`).FindAllString(allScripts(t), -1); len(early) > 0 {
+		t.Errorf("%q ends a script there and then, so that nothing after it is played; to end the bot write quit", early)
+	}
+	all := allScripts(t)
 	for _, c := range commands.All(app.CommandNeeds{}) {
 		spoken := regexp.MustCompile(`(?m)^((fails|denied|invalid|waits) )?(dev|oncall|sre|guest) (--json )?` + regexp.QuoteMeta(c.Name) + `( |$)`)
-		if !spoken.Match(all) {
+		if !spoken.MatchString(all) {
 			t.Errorf("no script has anybody type %q", c.Name)
 		}
 	}
@@ -100,6 +120,7 @@ func setStage(env *testscript.Env) error {
 	env.Setenv("QUARTERDECK_CONFIG", filepath.Join(env.WorkDir, "config.toml"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("OSUID", fmt.Sprint(os.Getuid()))
 	env.Values[bots{}] = map[string]*served{}
 	env.Values[worlds{}] = map[any]any{}
 	env.Defer(func() {
@@ -121,15 +142,17 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // platform and the database, and what is to be seen.
 func cast() map[string]command {
 	cmds := map[string]command{
-		"serve": serve, "quit": quit, "kill9": kill9, "rewrite": rewrite,
+		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
+		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
+		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
-	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "attacker"} {
+	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {
 		cmds[who] = func(ts *testscript.TestScript, neg bool, args []string) { speak(ts, neg, 0, who, args) }
 	}
 	for word, code := range map[string]int{"fails": 1, "invalid": 2, "denied": 3, "waits": 4, "unknown": 5} {
@@ -441,6 +464,48 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 func copyConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_ = os.Remove(ts.MkAbs(args[1])) // may not be there; its mode must not stay
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])), 0o600))
+}
+
+// with-components adds pay/staging, which consists of three components.
+func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text, err := withPieces(self, ts.MkAbs("."))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// with-rescue has shop/prod, which is last in the configuration, taken back by
+// another provider than the one that deploys.
+func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+}
+
+// await-seen TARGET VERSION waits until the bot has seen what is live there.
+func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
+		var body string
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = ?`, "release/"+args[0]).Scan(&body)
+		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
+	})
+}
+
+// counted COUNT KIND counts the records of a kind.
+func counted(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	var n string
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = ?`, args[1]).Scan(&n))
+	if n != args[0] {
+		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
+	}
 }
 
 // in-order FILE TEXT... looks for every text after the one before it.

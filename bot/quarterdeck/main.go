@@ -30,6 +30,7 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitDenied = 3
 )
 
 type cli struct {
@@ -155,7 +156,8 @@ func message(err error) string {
 type serveCmd struct{ configured }
 
 // Run serves until SIGINT or SIGTERM, and then ends what is under way; a second
-// one ends it at once, a third as the system does.
+// one ends it at once, a third as the system does. At every SIGHUP it reads the
+// configuration again.
 func (s serveCmd) Run(ctx context.Context) error {
 	c, err := s.load()
 	if err != nil {
@@ -170,6 +172,9 @@ func (s serveCmd) Run(ctx context.Context) error {
 		log.Warn(w)
 	}
 	ended := make(chan error, 1)
+	asked := make(chan os.Signal, 1) // one that comes while a reload is under way makes one more
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
 	go func() { ended <- a.Run(ctx) }()
 	select {
 	case <-a.Ready():
@@ -178,22 +183,44 @@ func (s serveCmd) Run(ctx context.Context) error {
 	case err = <-ended:
 		return err
 	}
+	for err == nil && ctx.Err() == nil {
+		select {
+		case <-asked:
+			reload(ctx, a, log)
+		case err = <-ended:
+			log.Info("stopped")
+			return err
+		case <-ctx.Done():
+		}
+	}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	select {
 	case err = <-ended:
-	case <-ctx.Done():
-		again := make(chan os.Signal, 1)
-		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-		select {
-		case err = <-ended:
-		case <-again:
-			log.Warn("stopping at once")
-			signal.Reset(os.Interrupt, syscall.SIGTERM)
-			a.Hurry()
-			err = <-ended
-		}
+	case <-again:
+		log.Warn("stopping at once")
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		a.Hurry()
+		err = <-ended
 	}
 	log.Info("stopped")
 	return err
+}
+
+// reload reads the configuration again and logs what came of it, a line for
+// each fault.
+func reload(ctx context.Context, a *app.App, log *slog.Logger) {
+	changes, warnings, err := a.Reload(ctx)
+	if err != nil {
+		for line := range strings.Lines(message(err)) {
+			log.Error("reload refused, the old configuration stays", "fault", strings.TrimSpace(line))
+		}
+		return
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	log.Info("reloaded", "config", a.Config.Path, "changes", changes)
 }
 
 func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
@@ -204,11 +231,27 @@ func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-type checkCmd struct{ configured }
+type checkCmd struct {
+	configured
+	Against        string `help:"Say what changes against this earlier configuration: who may do more, who less, and what it takes." placeholder:"OLD.toml" type:"path"`
+	FailOnWidening bool   `help:"With --against, end with 3 when anybody may do more or anything takes less."`
+}
+
+// exitWider is how a check ends that was to fail on widening and found some.
+const exitWider = 3
+
+// maxReviewed bounds how many changes are printed.
+const maxReviewed = 200
 
 // Run checks the configuration as serve would. What it names and is not on this
 // machine is a warning: the check also runs where the programs are not.
+//
+// With --against it reviews what changes, a sentence a line, "+ " before what
+// widens.
 func (c checkCmd) Run() error {
+	if c.FailOnWidening && c.Against == "" {
+		return bot.Errorf(bot.Invalid, "--fail-on-widening needs --against OLD.toml")
+	}
 	a, err := c.app(app.Options{})
 	if err != nil {
 		return err
@@ -223,6 +266,38 @@ func (c checkCmd) Run() error {
 	}
 	fmt.Printf("%s is in order: %s, %s%s\n", c.Config, count(len(a.Config.People), "person", "people"),
 		count(len(a.Catalog.Targets()), "target", "targets"), found)
+	if c.Against == "" {
+		return nil
+	}
+	old, err := configured{Config: c.Against}.app(app.Options{})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s cannot be compared with:\n", c.Against)
+		return err
+	}
+	return printReview(a.Review(old), c.FailOnWidening)
+}
+
+func printReview(changes []app.Change, failOnWidening bool) error {
+	wider := 0
+	for i, change := range changes {
+		sign := " "
+		if change.Wider {
+			wider++
+			sign = "+"
+		}
+		if i < maxReviewed {
+			fmt.Println(sign, change.Text)
+		}
+	}
+	switch n := len(changes); {
+	case n == 0:
+		fmt.Println("nobody may do more or less than before")
+	case n > maxReviewed:
+		fmt.Printf("... and %d changes more\n", n-maxReviewed)
+	}
+	if failOnWidening && wider > 0 {
+		return exitCode(exitWider)
+	}
 	return nil
 }
 

@@ -17,8 +17,11 @@ func TestMain(m *testing.M) {
 	if code, handled := execprovider.Main(os.Args[1:]); handled {
 		syscall.Exit(code) // without the second that the race detector waits at exit
 	}
-	if len(os.Args) == 3 && os.Args[1] == platformArg {
-		syscall.Exit(stagePlatform(os.Args[2]))
+	if len(os.Args) >= 3 && os.Args[1] == platformArg {
+		syscall.Exit(stagePlatform(os.Args[2], os.Args[3:]...))
+	}
+	if len(os.Args) > 2 && os.Args[1] == toolArg {
+		syscall.Exit(stageTool(os.Args[2:]))
 	}
 	if filepath.Base(os.Args[0]) == programName {
 		main()

@@ -20,9 +20,10 @@ const platformArg = "__platform"
 // and ENV/deploying while it works. It appends everything it is asked to change
 // to effects.log, before it does it. Files named slow, fail, refuse, silent in
 // ENV make it hold up what is deployed, fail, refuse, or not answer; v4 never
-// becomes healthy.
-func stagePlatform(verb string) (code int) {
-	env := os.Getenv("OP_ENV")
+// becomes healthy. A component is in a folder of its own, ENV/COMPONENT, and so
+// is what a step before or after does, which has nothing live.
+func stagePlatform(verb string, component ...string) (code int) {
+	env := filepath.Join(append([]string{os.Getenv("OP_ENV")}, component...)...)
 	at := func(name string) string { return filepath.Join(env, name) }
 	there := func(name string) bool { _, err := os.Stat(at(name)); return err == nil }
 	say := func(code int, phase, format string, args ...any) int {
@@ -30,7 +31,7 @@ func stagePlatform(verb string) (code int) {
 		return code
 	}
 	live, err := os.ReadFile(at("live"))
-	if err != nil {
+	if err != nil && verb != "step" {
 		return say(1, "failed", "nothing is live")
 	}
 	switch verb {
@@ -65,6 +66,9 @@ func stagePlatform(verb string) (code int) {
 	switch {
 	case there("refuse"):
 		return say(2, "refused", "the release window is closed")
+	case there("careless"): // it tells everybody its secret
+		fmt.Fprintf(log, "signing in with %s\n", os.Getenv("TOKEN"))
+		return say(1, "failed", "could not sign in with %s", os.Getenv("TOKEN"))
 	case there("fail"):
 		return say(1, "failed", "the disk is full")
 	}
@@ -73,12 +77,15 @@ func stagePlatform(verb string) (code int) {
 	}
 	defer os.Remove(at("deploying"))
 	say(0, "rolling", "replacing 1 of 2")
-	for end := time.Now().Add(time.Minute); verb == "deploy" && there("slow") && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); verb != "rollback" && there("slow") && time.Now().Before(end); {
 		select {
 		case <-term:
 			return say(1, "aborted", "stopped; %s is still live", live)
 		case <-time.After(5 * time.Millisecond):
 		}
+	}
+	if verb == "step" {
+		return say(0, "done", "the step was done")
 	}
 	if version == "v4" {
 		return say(1, "rolled-back", "v4 never became healthy: /healthz answered 503; %s is back", live)

@@ -16,14 +16,19 @@ import (
 
 type chatCmd struct {
 	configured
-	As string `help:"Speak as this account of the terminal; only where the configuration says impersonate = true."`
+	As   string `help:"Speak as this account of the terminal; only where the configuration says impersonate = true."`
+	JSON bool   `help:"Print one JSON object a line." name:"json"`
 }
 
 // Run holds a conversation on the terminal, or with a script on standard input.
 func (c chatCmd) Run(ctx context.Context) error {
-	return c.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
-		return (&terminal.Session{Socket: loaded.Bot.Socket, As: c.As, Names: impersonable(loaded)}).Chat(ctx)
+	err := c.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
+		return (&terminal.Session{Socket: loaded.Bot.Socket, As: c.As, Names: impersonable(loaded), JSON: c.JSON}).Chat(ctx)
 	})
+	if err == nil || !c.JSON {
+		return err
+	}
+	return fail(err, true)
 }
 
 // impersonable gives the names after /as that somebody declared owns.
@@ -49,16 +54,40 @@ type runCmd struct {
 // Run runs one command. Its exit code is 0 done, 1 failed, 2 bad usage or
 // input, 3 denied, 4 waits for a person, 5 unknown.
 func (r runCmd) Run(ctx context.Context) error {
-	return r.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
+	err := r.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
 		code, err := (&terminal.Session{Socket: loaded.Bot.Socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
 		if err != nil {
-			fmt.Fprintln(os.Stderr, message(err))
+			_ = fail(err, r.JSON) // the code is known better here
 		}
 		if code != 0 {
 			return exitCode(code)
 		}
 		return nil
 	})
+	var code exitCode
+	if err == nil || errors.As(err, &code) {
+		return err
+	}
+	return fail(err, r.JSON)
+}
+
+// fail says an error before or beside a conversation, in JSON as a card like any
+// other, and gives the exit code that its kind has for run.
+func fail(err error, json bool) exitCode {
+	card := terminal.ErrorCard(err)
+	if json {
+		card.Title = message(err)
+		_ = terminal.PrintJSON(os.Stdout, card) // who does not read it has the code
+	} else {
+		fmt.Fprintln(os.Stderr, message(err))
+	}
+	switch card.Outcome {
+	case bot.OutcomeInvalid:
+		return exitUsage
+	case bot.OutcomeDenied:
+		return exitDenied
+	}
+	return exitFailed
 }
 
 // words joins arguments to a line in which each stays one argument. One alone
@@ -78,7 +107,12 @@ func words(args []string) string {
 func (c configured) connected(ctx context.Context, f func(ctx context.Context, loaded *config.Config) error) error {
 	loaded, err := c.load()
 	if err != nil {
-		return err
+		// A bot that serves goes on while the file is being mended.
+		socket := config.Socket(c.Config)
+		if socket == "" || terminal.Reach(ctx, socket) != nil {
+			return err
+		}
+		return f(ctx, &config.Config{Bot: config.Bot{Socket: socket}})
 	}
 	if err := terminal.Reach(ctx, loaded.Bot.Socket); err == nil {
 		return f(ctx, loaded)

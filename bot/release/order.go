@@ -21,7 +21,7 @@ func Order(ctx context.Context, c *provider.Catalog, l *Ledger, t bot.Target, to
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Artefact.ID == to.ID || e.Before.ID == to.ID {
+		if same(e.Artefact, to) || same(e.Before, to) {
 			return nil, nil
 		}
 	}
@@ -34,8 +34,22 @@ func Order(ctx context.Context, c *provider.Catalog, l *Ledger, t bot.Target, to
 	switch {
 	case err != nil:
 		say = fmt.Sprintf("whether %s was live in %s is not known: %s", to.Version, before, bot.Sentence(err, "the bot's log"))
-	case live.Artefact.ID == to.ID && len(live.Mixed) == 0 && live.Deploying == "":
+	case same(live.Artefact, to) && len(live.Mixed) == 0 && live.Deploying == "":
 		return nil, nil
 	}
 	return []bot.Obstacle{{Permission: bot.MayOverrideOrder, Text: say}}, nil
+}
+
+// same reports whether two targets' artefacts are the same release. Where they
+// do not consist of the same components, only its name can tell.
+func same(a, b provider.Artefact) bool {
+	if a.ID == b.ID {
+		return true
+	}
+	alike := len(a.Parts) == len(b.Parts)
+	for _, p := range a.Parts {
+		_, both := b.Part(p.Component)
+		alike = alike && both
+	}
+	return !alike && a.Version != "" && a.Version == b.Version
 }

@@ -18,7 +18,7 @@ import (
 
 // The document kinds of the ledger.
 const (
-	kindLive = "release"     // ID: TARGET#RUN, zero-padded
+	kindLive = "release"     // ID: TARGET#RUN, zero-padded, and .SEQ for what was observed after that run
 	kindBad  = "release-bad" // ID: TARGET@ARTEFACT
 )
 
@@ -75,7 +75,7 @@ func NewLedger(s store.Store) *Ledger { return &Ledger{store: s} }
 func (l *Ledger) History(ctx context.Context, t bot.Target, limit int) ([]Entry, error) {
 	var entries []Entry
 	err := l.store.View(ctx, func(r store.Reader) error {
-		docs, err := r.Documents(kindLive, t.String()+"#", limit, true)
+		docs, err := r.Documents(kindLive, t.String()+"#", max(limit, Depth), true)
 		if err != nil {
 			return err
 		}
@@ -87,6 +87,10 @@ func (l *Ledger) History(ctx context.Context, t bot.Target, limit int) ([]Entry,
 			}
 			entries = append(entries, e)
 		}
+		// A run that waited for somebody was asked for before others that were
+		// done before it: its number does not say when.
+		slices.SortStableFunc(entries, func(a, b Entry) int { return b.At.Compare(a.At) })
+		entries = entries[:min(limit, len(entries))]
 		return nil
 	})
 	return entries, err
@@ -116,12 +120,13 @@ func (l *Ledger) Bad(ctx context.Context, t bot.Target) (map[string]Mark, error)
 const maxMarks = 10_000
 
 // Previous gives the newest artefact on record that was live before, is not
-// one of leaving, and is not marked bad; found is false when there is none.
-// entries are newest first.
+// one of leaving, is not marked bad, and is one release in every component:
+// what a deployment that ended half-way left is nothing to go back to. found is
+// false when there is none. entries are newest first.
 func Previous(entries []Entry, bad map[string]Mark, leaving ...string) (a provider.Artefact, found bool) {
 	for _, e := range entries {
 		for _, a := range []provider.Artefact{e.Artefact, e.Before} {
-			if _, marked := bad[a.ID]; a.ID != "" && !marked && !slices.Contains(leaving, a.ID) {
+			if _, marked := bad[a.ID]; a.ID != "" && !marked && !a.Mixed() && !slices.Contains(leaving, a.ID) {
 				return a, true
 			}
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
@@ -30,14 +33,64 @@ func Facts(c *provider.Catalog, t bot.Target, a provider.Artefact) []bot.Fact {
 // is a provider.Deployment. Each verb registers it under a kind of its own. It
 // implements bot.Workflow, bot.Timed and bot.Settler; safe for concurrent use.
 type Workflow struct {
-	kind    string
-	catalog *provider.Catalog
-	ledger  *Ledger
+	kind     string
+	composed bool // its Specs say what every component gets
+	catalog  *provider.Catalog
+	ledger   *Ledger
 }
 
-// NewWorkflow makes a Workflow for kind, such as "deploy@1".
+// Version gives the version of a verb's workflow that changes t: 1 for a target
+// of one piece, 2 for one of several components. A program that knows version 1
+// alone, or a configuration with which t is the other thing, must not take the
+// one Spec for the other.
+func Version(c *provider.Catalog, t bot.Target) int {
+	if d, err := c.Deployer(t); err == nil && isComposed(d) {
+		return 2
+	}
+	return 1
+}
+
+// Kind gives the workflow of a verb that changes t: "deploy@1".
+func Kind(verb string, c *provider.Catalog, t bot.Target) string {
+	return fmt.Sprintf("%s@%d", verb, Version(c, t))
+}
+
+func isComposed(d provider.Deployer) bool {
+	_, ok := d.(interface{ Fits(provider.Artefact) bool })
+	return ok
+}
+
+// Fitting gives a as d can be given it. What was recorded when the target had
+// other components is looked up again by its name.
+func Fitting(ctx context.Context, d provider.Deployer, a provider.Artefact) (provider.Artefact, error) {
+	whole, composed := d.(interface{ Fits(provider.Artefact) bool })
+	if composed && whole.Fits(a) || !composed && len(a.Parts) == 0 {
+		return a, nil
+	}
+	return d.Resolve(ctx, a.Version)
+}
+
+// Workflows gives every version of a verb's workflow.
+func Workflows(verb string, c *provider.Catalog, l *Ledger) []bot.Workflow {
+	return []bot.Workflow{NewWorkflow(verb+"@1", c, l), NewWorkflow(verb+"@2", c, l)}
+}
+
+// NewWorkflow makes a Workflow for kind, such as "deploy@1"; see Version.
 func NewWorkflow(kind string, c *provider.Catalog, l *Ledger) *Workflow {
-	return &Workflow{kind: kind, catalog: c, ledger: l}
+	return &Workflow{kind: kind, composed: strings.HasSuffix(kind, "@2"), catalog: c, ledger: l}
+}
+
+// deployer gives the Deployer of t, if it still is of the form that the
+// workflow is for.
+func (w *Workflow) deployer(t bot.Target) (provider.Deployer, error) {
+	d, err := w.catalog.Deployer(t)
+	if err != nil {
+		return nil, err
+	}
+	if isComposed(d) != w.composed {
+		return nil, bot.Errorf(bot.Conflict, "the configuration of %s was changed meanwhile: its components are not what they were", t)
+	}
+	return d, nil
 }
 
 // Kind implements bot.Workflow.
@@ -58,7 +111,7 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 	if err != nil {
 		return nil, err
 	}
-	deployer, err := w.catalog.Deployer(d.Target)
+	deployer, err := w.deployer(d.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +168,28 @@ func Obstacles(t bot.Target, to provider.Artefact, contains []string, marks map[
 		found = append(found, bot.Obstacle{Permission: bot.MayOverrideBad,
 			Text: fmt.Sprintf("%s is marked bad in %s since run #%d by %s", to.Version, t, m.Run, m.Person)})
 	}
-	for _, id := range contains {
-		if m, bad := marks[id]; bad && id != to.ID {
+	for _, id := range slices.Sorted(maps.Keys(marks)) {
+		if m := marks[id]; id != to.ID && within(m.Artefact, to, contains) {
 			found = append(found, bot.Obstacle{Permission: bot.MayOverrideBad,
 				Text: fmt.Sprintf("%s contains %s, which is marked bad in %s since run #%d", to.Version, m.Artefact.Version, t, m.Run)})
 		}
 	}
 	return found
+}
+
+// within reports whether to, which contains what is listed, contains the whole
+// of a: of a release over components, what every component of it is.
+func within(a, to provider.Artefact, contains []string) bool {
+	if len(a.Parts) == 0 {
+		return slices.Contains(contains, a.ID)
+	}
+	for _, p := range a.Parts {
+		same, has := to.Part(p.Component)
+		if !(has && same.ID == p.ID) && !slices.Contains(contains, partKey(p.Component, p.ID)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Begin implements bot.Workflow.
@@ -130,7 +198,7 @@ func (w *Workflow) Begin(s bot.Spec, t bot.Task) (bot.Handle, error) {
 	if err != nil {
 		return bot.Handle{}, err
 	}
-	deployer, err := w.catalog.Deployer(d.Target)
+	deployer, err := w.deployer(d.Target)
 	if err != nil {
 		return bot.Handle{}, err
 	}
@@ -141,7 +209,7 @@ func (w *Workflow) Begin(s bot.Spec, t bot.Task) (bot.Handle, error) {
 
 // Advance implements bot.Workflow.
 func (w *Workflow) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progress, error) {
-	deployer, err := w.catalog.Deployer(h.Target)
+	deployer, err := w.deployer(h.Target)
 	if err != nil {
 		return h, bot.Progress{}, err
 	}
@@ -152,7 +220,7 @@ func (w *Workflow) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.P
 
 // Cancel implements bot.Workflow.
 func (w *Workflow) Cancel(ctx context.Context, h bot.Handle) (bot.Handle, error) {
-	deployer, err := w.catalog.Deployer(h.Target)
+	deployer, err := w.deployer(h.Target)
 	if err != nil {
 		return h, err
 	}

@@ -17,6 +17,8 @@ type Guide struct {
 	// the Guide, and the Router's grammar holds the commands.
 	Router  *Router
 	Catalog *provider.Catalog
+	// Permissions are those beyond bot.Permissions: of the verbs of the team's own.
+	Permissions []bot.PermissionInfo
 }
 
 // explainer is implemented by policies that can say at length why.
@@ -97,7 +99,7 @@ func (g *Guide) Whoami(c bot.Call) bot.Card {
 	}
 	card.Fields = append(card.Fields, bot.Field{Name: "roles", Value: roles})
 	table := &bot.Table{Columns: []string{"PERMISSION", "WHERE"}}
-	for _, p := range bot.Permissions() {
+	for _, p := range append(bot.Permissions(), g.Permissions...) {
 		if p.Resource != bot.KindTarget {
 			d := g.Router.Policy.Decide(bot.Request{Who: c.Who, Permission: p.Name, Resources: []bot.Resource{bot.TheBot}, Channel: c.Channel, At: c.At})
 			if d.Allowed {

@@ -44,7 +44,7 @@ func (r *Router) notTaken(ctx context.Context, m bot.Message, why error) (bot.Re
 	}
 	select {
 	case r.outside <- offLog{m, why}:
-		return bot.Receipt{Private: r.private(ctx, m)}, nil
+		return bot.Receipt{Private: r.now.Load().private(ctx, m)}, nil
 	default:
 		return bot.Receipt{}, bot.Errorf(bot.Unavailable, "not run: the audit log cannot be written, and too many ask at once; please repeat it in a moment")
 	}

@@ -60,7 +60,13 @@ type Config struct {
 // Router implements bot.Inbound. Safe for concurrent use.
 type Router struct {
 	Config
-	limits  *limiter
+	limits *limiter
+	*shared
+}
+
+// shared is what the Routers of one process have in common.
+type shared struct {
+	now     atomic.Pointer[Router] // handles what arrives
 	arrived chan bot.Message
 	outside chan offLog // messages that the store did not take
 	slots   chan struct{}
@@ -72,6 +78,29 @@ type Router struct {
 
 // New makes a Router; Run makes it handle what Receive takes in.
 func New(c Config) *Router {
+	c = c.complete()
+	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
+		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
+	r.now.Store(r)
+	return r
+}
+
+// Next gives a Router that works by c instead, in the same process: on what
+// arrives once Switch made it the one that does.
+func (r *Router) Next(c Config) *Router {
+	next := &Router{Config: c.complete(), limits: r.limits, shared: r.shared}
+	if next.Rate != r.Rate {
+		next.limits = newLimiter(next.Clock, next.Rate)
+	}
+	return next
+}
+
+// Switch makes next the Router that handles what arrives from now on. What is
+// being handled is handled to its end by the Router that began it.
+func (r *Router) Switch(next *Router) { r.now.Store(next) }
+
+// complete gives c with its defaults.
+func (c Config) complete() Config {
 	if c.Rate <= 0 {
 		c.Rate = 60
 	}
@@ -93,8 +122,7 @@ func New(c Config) *Router {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
-		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}
+	return c
 }
 
 // Receive implements bot.Inbound: the message is in the inbox when it returns.
@@ -135,7 +163,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	case r.arrived <- m:
 	default: // the sweep finds it
 	}
-	return bot.Receipt{Private: r.private(ctx, m)}, nil
+	return bot.Receipt{Private: r.now.Load().private(ctx, m)}, nil
 }
 
 // maxStored bounds the text of a stored message, in bytes. It is more than the
@@ -203,7 +231,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case m := <-r.arrived:
 			r.dispatch(ctx, &workers, m)
 		case m := <-r.outside:
-			workers.Go(func() { r.offLog(ctx, m) })
+			workers.Go(func() { r.now.Load().offLog(ctx, m) })
 		case <-sweep.C:
 			r.sweep(ctx, &workers)
 		case <-forget.C:
@@ -256,7 +284,7 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 	select {
 	case r.slots <- struct{}{}:
 	default:
-		if !r.isUrgent(m) {
+		if !r.now.Load().isUrgent(m) {
 			r.mu.Unlock()
 			return
 		}
@@ -273,7 +301,7 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 				<-r.slots
 			}
 		}()
-		r.handle(ctx, m)
+		r.now.Load().handle(ctx, m)
 	})
 }
 

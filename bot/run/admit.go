@@ -134,7 +134,7 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 	if found && holder.Number != c.run.Number {
 		return e.another(holder)
 	}
-	rows, err := tx.Runs(bot.RunFilter{Target: c.run.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(&c.run), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +157,15 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 		}
 	}
 	return nil, nil
+}
+
+// sharers gives the target of the runs that may share the slot of r; the zero
+// Target where those of every target may.
+func sharers(r *bot.Run) bot.Target {
+	if strings.HasPrefix(r.Plan.Slot, r.Ask.Target.String()+" ") {
+		return r.Ask.Target
+	}
+	return bot.Target{}
 }
 
 // maxQueue bounds how many queued runs of one target are looked through.
@@ -338,6 +347,11 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	if err != nil {
 		return e.refuse(ctx, c, err)
 	}
+	leave, err := e.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var blocked error
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
@@ -383,6 +397,7 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	if err != nil {
 		return err
 	}
+	e.began(r.Number)
 	e.Reach("intent committed")
 	return nil
 }

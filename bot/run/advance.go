@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (e *Engine) modify(ctx context.Context, number int64, f func(tx store.Tx, c
 // deadline is durable before the call is made, and what it brought is written
 // only if the fence taken with it is still the newest.
 func (e *Engine) advance(ctx context.Context, c *current) error {
-	wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
+	wf, ok := e.workflow(&c.run)
 	if !ok {
 		return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
 			c.run.Result = "this version does not know " + c.run.Plan.Spec.Kind
@@ -143,6 +144,10 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	r := &c.run
 	h.Interrupted = false
 	p.Text, p.Link, p.Check = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link), e.Recorder.Redact(p.Check)
+	p.Parts = slices.Clone(p.Parts)
+	for i := range p.Parts {
+		p.Parts[i].Text = e.Recorder.Redact(p.Parts[i].Text)
+	}
 	for _, line := range p.Lines {
 		r.Tail = append(r.Tail, e.Recorder.Redact(line))
 	}

@@ -193,6 +193,11 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	case bot.Unknown:
 		card = settledCard(r, title("unknown, please look"), bot.OutcomeUnknown, bot.Bad)
 	}
+	if r.Acted {
+		for _, part := range r.Progress.Parts {
+			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
+		}
+	}
 	if r.Broke {
 		e.showBroken(r, &card)
 	}
@@ -209,7 +214,7 @@ func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {
 			card.Text = "denied: " + card.Text
 		}
 	}
-	if t == bot.Bad {
+	if t == bot.Bad || r.Plan.Shows {
 		card.Lines = r.Tail
 	}
 	return card

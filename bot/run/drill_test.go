@@ -19,6 +19,7 @@ type drill struct {
 	cancel  func() error
 	settle  func() error
 	needs   []bot.Obstacle
+	slot    string // shared by all targets, where it is set
 	calls   int
 	found   []bool // handle.Interrupted of every call of advance
 }
@@ -46,7 +47,11 @@ func (d *drill) command() bot.Command {
 			}
 			t := c.Args.Target()
 			s, err := bot.NewSpec("drill@1", "drill", t, []bot.Resource{t.Resource()}, nil)
-			return bot.Plan{Spec: s, Slot: t.String() + " drill", Summary: "drill " + t.String(), Obstacles: d.needs}, err
+			slot := t.String() + " drill"
+			if d.slot != "" {
+				slot = d.slot
+			}
+			return bot.Plan{Spec: s, Slot: slot, Summary: "drill " + t.String(), Obstacles: d.needs}, err
 		},
 		Workflows: []bot.Workflow{d}}
 }

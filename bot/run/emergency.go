@@ -45,6 +45,9 @@ type Emergency struct {
 	complain bool            // the last try to merge failed, and was told
 }
 
+// engine gives the Engine that works by what is configured now.
+func (m *Emergency) engine() *Engine { return m.Engine.now.Load() }
+
 // journalled is one run of which the journal holds the only record.
 type journalled struct {
 	run     bot.Run
@@ -84,7 +87,7 @@ type refusal struct {
 // held and its messages not acted on again from here on.
 func (m *Emergency) Load(found journal.Found) error {
 	m.taken = map[string]bool{}
-	log := m.Engine.Logger
+	log := m.engine().Logger
 	if found.Missing > 0 || found.Forged > 0 {
 		log.Error("the emergency journal was damaged or changed by somebody else; what is left of it is merged", "missing", found.Missing, "forged", found.Forged)
 	}
@@ -102,7 +105,7 @@ func (m *Emergency) Load(found journal.Found) error {
 			err = json.Unmarshal(en.Body, &j.run)
 			byID[en.ID] = j
 			m.pending = append(m.pending, j)
-			m.Engine.hold(j.run.Plan.Slot, 1)
+			m.engine().hold(j.run.Plan.Slot, 1)
 			m.taken[j.run.Call.Message] = true
 		case entryStopped:
 			var s displaced
@@ -160,13 +163,13 @@ func (m *Emergency) Refused(rec bot.Record) {
 	if m.Journal == nil {
 		return
 	}
-	r := refusal{ID: rec.Request, Record: rec, Message: rec.Message, At: m.Engine.Clock.Now()}
+	r := refusal{ID: rec.Request, Record: rec, Message: rec.Message, At: m.engine().Clock.Now()}
 	r.Record.Text = maps.Clone(rec.Text)
 	for name, value := range r.Record.Text {
-		r.Record.Text[name] = m.Engine.Recorder.Redact(clip(value))
+		r.Record.Text[name] = m.engine().Recorder.Redact(clip(value))
 	}
 	if err := m.note(entryRefused, r.ID, r, journal.ReserveRefusal); err != nil {
-		m.Engine.Logger.Warn("a refusal is in no log", "request", rec.Request, "person", rec.Person, "err", err)
+		m.engine().Logger.Warn("a refusal is in no log", "request", rec.Request, "person", rec.Person, "err", err)
 		return
 	}
 	m.mu.Lock()
@@ -236,7 +239,7 @@ func (m *Emergency) Act(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Co
 // plan plans and decides as Engine.Start does, from memory and from whatever can
 // still be read.
 func (m *Emergency) plan(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Command) (*bot.Run, error) {
-	e := m.Engine
+	e := m.engine()
 	read, cancel := context.WithTimeout(ctx, 3*readTimeout)
 	defer cancel()
 	plan, err := planned(read, cmd, c)
@@ -293,7 +296,7 @@ func (m *Emergency) claim(j *journalled) error {
 		}
 	}
 	m.pending = append(m.pending, j)
-	m.Engine.hold(j.run.Plan.Slot, 1)
+	m.engine().hold(j.run.Plan.Slot, 1)
 	return nil
 }
 
@@ -304,7 +307,7 @@ func (m *Emergency) drop(j *journalled) {
 	for i, other := range m.pending {
 		if other == j {
 			m.pending = append(m.pending[:i:i], m.pending[i+1:]...)
-			m.Engine.hold(j.run.Plan.Slot, -1)
+			m.engine().hold(j.run.Plan.Slot, -1)
 			return
 		}
 	}
@@ -312,7 +315,7 @@ func (m *Emergency) drop(j *journalled) {
 
 // act notes the intent, makes room, acts and notes what came of it.
 func (m *Emergency) act(ctx context.Context, j *journalled, why error) error {
-	e, r := m.Engine, &j.run
+	e, r := m.engine(), &j.run
 	wf, ok := e.Workflows(r.Plan.Spec.Kind)
 	if !ok {
 		m.drop(j)
@@ -365,7 +368,7 @@ func (m *Emergency) follow(ctx context.Context, j *journalled, wf bot.Workflow, 
 		}
 		noted = string(h.State)
 		if err := m.note(entryHandle, r.Call.ID, h, journal.ReserveStep); err != nil {
-			m.Engine.Logger.WarnContext(ctx, "note a step in the emergency journal", "err", err)
+			m.engine().Logger.WarnContext(ctx, "note a step in the emergency journal", "err", err)
 		}
 	})
 	if err != nil {
@@ -377,7 +380,7 @@ func (m *Emergency) follow(ctx context.Context, j *journalled, wf bot.Workflow, 
 
 // settle notes how j ended, and says it.
 func (m *Emergency) settle(ctx context.Context, j *journalled, p bot.Progress, tell func(context.Context, bot.Card)) {
-	e, r := m.Engine, &j.run
+	e, r := m.engine(), &j.run
 	p.Text, p.Check, p.Link = e.Recorder.Redact(clip(p.Text)), e.Recorder.Redact(clip(p.Check)), e.Recorder.Redact(clip(p.Link))
 	p.Lines = nil
 	m.mu.Lock()
@@ -425,7 +428,7 @@ func (m *Emergency) teller(r *bot.Run, audit []bot.ChannelID) func(ctx context.C
 			}
 			ref, err := m.Deliver(ctx, d)
 			if err != nil {
-				m.Engine.Logger.WarnContext(ctx, "tell of what is in the emergency journal", "channel", string(to), "err", err)
+				m.engine().Logger.WarnContext(ctx, "tell of what is in the emergency journal", "channel", string(to), "err", err)
 			} else if ref != "" {
 				refs[to] = ref
 			}
@@ -436,7 +439,7 @@ func (m *Emergency) teller(r *bot.Run, audit []bot.ChannelID) func(ctx context.C
 // drive takes an operation to its end; with stop, it first asks for that. It
 // gives an error only when ctx ended.
 func (m *Emergency) drive(ctx context.Context, wf bot.Workflow, t bot.Target, h bot.Handle, stop bool, note func(bot.Handle)) (bot.Handle, bot.Progress, error) {
-	e, timing := m.Engine, timingOf(wf, t)
+	e, timing := m.engine(), timingOf(wf, t)
 	acted := h.Interrupted || stop
 	var silent time.Time
 	for {
@@ -503,7 +506,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // makeRoom stops what is under way in the slot of j, as far as the store can
 // tell, and waits until it is settled; false when it is not.
 func (m *Emergency) makeRoom(ctx context.Context, j *journalled) bool {
-	e := m.Engine
+	e := m.engine()
 	if err := e.quiet(ctx, j.run.Plan.Slot); err != nil {
 		return false
 	}
@@ -521,7 +524,7 @@ func (m *Emergency) makeRoom(ctx context.Context, j *journalled) bool {
 		if err != nil || row.Slot != j.run.Plan.Slot || !c.run.Acted || c.run.State != bot.Running && c.run.State != bot.Cancelling {
 			continue
 		}
-		wf, ok := e.Workflows(c.run.Plan.Spec.Kind)
+		wf, ok := e.workflow(&c.run)
 		if !ok {
 			return false
 		}

@@ -73,19 +73,38 @@ type Config struct {
 }
 
 // Engine drives runs. Safe for concurrent use. It implements bot.Runs.
+//
+// What it works by does not change: another Engine takes over, see Switch, and
+// whoever holds this one goes on by the rules they began with.
 type Engine struct {
 	Config
+	*shared
+}
+
+// shared is what the Engines of one process have in common.
+type shared struct {
 	owner  string
 	wake   chan struct{}
-	turned atomic.Int64 // when Run's loop last turned, in microseconds
+	now    atomic.Pointer[Engine] // works on due runs
+	gate   sync.RWMutex           // held to write an intent; locked to switch
+	turned atomic.Int64           // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
-	active map[int64]string // runs this process is working on, with their slots
-	held   map[string]int   // slots in which nothing is begun; see Emergency
+	active map[int64]string  // runs this process is working on, with their slots
+	held   map[string]int    // slots in which nothing is begun; see Emergency
+	begun  map[int64]*Engine // runs under way, by what they were begun with
 }
 
 // New makes an Engine; Run makes it work.
 func New(c Config) *Engine {
+	e := &Engine{Config: c.complete(), shared: &shared{owner: c.IDs.New(), wake: make(chan struct{}, 1),
+		active: map[int64]string{}, held: map[string]int{}, begun: map[int64]*Engine{}}}
+	e.now.Store(e)
+	return e
+}
+
+// complete gives c with its defaults.
+func (c Config) complete() Config {
 	if c.ConfirmExpires <= 0 {
 		c.ConfirmExpires = 2 * time.Minute
 	}
@@ -107,7 +126,7 @@ func New(c Config) *Engine {
 	if c.Meter == nil {
 		c.Meter = bot.NoMeter{}
 	}
-	return &Engine{Config: c, owner: c.IDs.New(), wake: make(chan struct{}, 1), active: map[int64]string{}, held: map[string]int{}}
+	return c
 }
 
 // Wake makes the engine look for due runs now.
@@ -162,7 +181,7 @@ func (e *Engine) Run(ctx context.Context) error {
 				if e.begin(row) {
 					workers.Go(func() {
 						defer e.end(row.Number)
-						e.work(ctx, row)
+						e.now.Load().work(ctx, row)
 					})
 				}
 			}
@@ -234,6 +253,12 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			err = e.admit(ctx, c)
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
+		}
+	}
+	if errors.Is(err, errSwitched) {
+		if c, err = e.load(ctx, row.Number); err == nil {
+			e.now.Load().work(ctx, c.row)
+			return
 		}
 	}
 	switch {

@@ -49,7 +49,7 @@ func (m *Emergency) Run(ctx context.Context) error {
 	m.merge(ctx)
 	m.mu.Lock()
 	for _, j := range m.pending {
-		if wf, ok := m.Engine.Workflows(j.run.Plan.Spec.Kind); ok && j.begun && !j.settled && !j.working {
+		if wf, ok := m.engine().Workflows(j.run.Plan.Spec.Kind); ok && j.begun && !j.settled && !j.working {
 			j.working = true
 			followers.Go(func() {
 				j.run.Handle.Interrupted = true
@@ -108,12 +108,12 @@ func (m *Emergency) merge(ctx context.Context) {
 		return
 	}
 	if err := m.Journal.Empty(); err != nil {
-		m.Engine.Logger.Error("empty the emergency journal", "err", err)
+		m.engine().Logger.Error("empty the emergency journal", "err", err)
 		return
 	}
-	m.Engine.Logger.Warn("the log can be written again; the emergency journal was merged into it")
-	m.Engine.Posted()
-	m.Engine.Wake()
+	m.engine().Logger.Warn("the log can be written again; the emergency journal was merged into it")
+	m.engine().Posted()
+	m.engine().Wake()
 }
 
 // done notes what came of a try to merge; only the first failure is told.
@@ -121,7 +121,7 @@ func (m *Emergency) done(ctx context.Context, err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil && ctx.Err() == nil && !m.complain {
-		m.Engine.Logger.Warn("the emergency journal cannot be merged yet", "err", err)
+		m.engine().Logger.Warn("the emergency journal cannot be merged yet", "err", err)
 	}
 	m.complain = err != nil
 	return err == nil
@@ -130,7 +130,7 @@ func (m *Emergency) done(ctx context.Context, err error) bool {
 // once runs f in one commit that notes id as merged, unless an earlier one did.
 // The message behind it is done with.
 func (m *Emergency) once(ctx context.Context, id string, message bot.Message, f func(tx store.Tx) error) error {
-	e := m.Engine
+	e := m.engine()
 	body, err := json.Marshal(map[string]time.Time{"merged": e.Clock.Now()})
 	if err != nil {
 		return err
@@ -163,8 +163,8 @@ func (m *Emergency) mergeRefusal(ctx context.Context, r refusal) error {
 		if rec.Detail == nil {
 			rec.Detail = map[string]string{}
 		}
-		rec.At, rec.Detail["journalled"], rec.Detail["journal"] = m.Engine.Clock.Now(), r.At.Format(time.RFC3339Nano), r.ID
-		_, err := m.Engine.Recorder.Append(tx, rec)
+		rec.At, rec.Detail["journalled"], rec.Detail["journal"] = m.engine().Clock.Now(), r.At.Format(time.RFC3339Nano), r.ID
+		_, err := m.engine().Recorder.Append(tx, rec)
 		return err
 	})
 }
@@ -172,7 +172,7 @@ func (m *Emergency) mergeRefusal(ctx context.Context, r refusal) error {
 // mergeRun makes a run of j: one that has ended, or one that the engine goes on
 // with.
 func (m *Emergency) mergeRun(ctx context.Context, j *journalled) error {
-	e, call := m.Engine, j.run.Call
+	e, call := m.engine(), j.run.Call
 	wf, ok := e.Workflows(j.run.Plan.Spec.Kind)
 	if !ok {
 		return fmt.Errorf("this version does not know %s", j.run.Plan.Spec.Kind)
@@ -236,7 +236,7 @@ func (m *Emergency) mergeRun(ctx context.Context, j *journalled) error {
 // displace writes within tx what the way back r did to the other runs of its
 // slot: those that it stopped have ended, and what had begun nothing yet is gone.
 func (m *Emergency) displace(tx store.Tx, j *journalled, r *bot.Run) (changed []*current, err error) {
-	e, ended := m.Engine, map[int64]displaced{}
+	e, ended := m.engine(), map[int64]displaced{}
 	for _, s := range j.stopped {
 		ended[s.Number] = s
 	}
@@ -255,7 +255,7 @@ func (m *Emergency) displace(tx store.Tx, j *journalled, r *bot.Run) (changed []
 		}
 		front := &c.run
 		s, was := ended[row.Number]
-		wf, known := e.Workflows(front.Plan.Spec.Kind)
+		wf, known := e.workflow(front)
 		switch {
 		case was && known && s.Progress.State.Settled():
 			front.Handle, front.InCall, front.Replaced = s.Handle, false, r.Number

@@ -82,6 +82,7 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 	if r.Journal != nil && !r.Journal.Outcome.IsZero() {
 		r.Ended = r.Journal.Outcome
 	}
+	e.forget(r.Number)
 	rec.Detail, rec.Text = maps.Clone(rec.Detail), maps.Clone(rec.Text)
 	if rec.Detail == nil {
 		rec.Detail = map[string]string{}
@@ -120,7 +121,7 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 
 // wakeQueue makes the runs that wait for r's slot due now.
 func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
-	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
+	rows, err := tx.Runs(bot.RunFilter{Target: sharers(r), State: bot.Queued, Limit: maxQueue})
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 )
-
-// Kind is the workflow that deploy's Specs name.
-const Kind = "deploy@1"
 
 // New makes the command.
 func New(c *provider.Catalog, l *release.Ledger) bot.Command {
@@ -31,7 +29,7 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 		Permission: bot.MayDeploy,
 		Resolve:    release.Resolve(bot.MayDeploy),
 		Plan:       d.plan,
-		Workflows:  []bot.Workflow{release.NewWorkflow(Kind, c, l)},
+		Workflows:  release.Workflows("deploy", c, l),
 	}
 }
 
@@ -67,7 +65,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	spec, err := bot.NewSpec(Kind, "deploy", t, []bot.Resource{t.Resource()},
+	spec, err := bot.NewSpec(release.Kind("deploy", d.catalog, t), "deploy", t, []bot.Resource{t.Resource()},
 		provider.Deployment{Action: provider.Deploy, Target: t, From: live.Artefact.Identity(), To: to.Identity()})
 	if err != nil {
 		return bot.Plan{}, err
@@ -81,7 +79,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		warnings = append(warnings, live.Deploying+" is being deployed there now")
 	}
 	if len(live.Mixed) > 0 {
-		warnings = append(warnings, fmt.Sprintf("several versions are live now: %v", live.Mixed))
+		warnings = append(warnings, "several versions are live now: "+strings.Join(live.Mixed, ", "))
 	}
 	return bot.Plan{
 		Spec:          spec,
@@ -106,7 +104,7 @@ func (d planner) resolve(ctx context.Context, deployer provider.Deployer, t bot.
 			return provider.Artefact{}, err
 		}
 		if a, found := release.Previous(entries, marks, live.Artefact.ID); found {
-			return a, nil
+			return release.Fitting(ctx, deployer, a)
 		}
 		return provider.Artefact{}, bot.Errorf(bot.NotFound, "%s has no earlier release on record", t)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -14,10 +15,13 @@ import (
 const (
 	shown  = 12
 	looked = 200
+	// lookedBack bounds how far back in the log is searched for what changed
+	// without the bot: the log is long, and holds few of those.
+	lookedBack = 90 * 24 * time.Hour
 )
 
 // New makes the command.
-func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
+func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Command {
 	return bot.Command{
 		Name:     "history",
 		Summary:  "what changed, by whom, with what outcome",
@@ -44,13 +48,29 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			if err != nil {
 				return bot.Reply{}, err
 			}
-			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
+			var changes []change
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
-				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() || len(table.Rows) == shown {
+				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() {
 					continue
 				}
-				table.Rows = append(table.Rows, []string{r.Started.Format("01-02 15:04"), fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)})
+				changes = append(changes, change{r.Started, []string{fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)}})
+			}
+			latest := func(a, b change) int { return b.at.Compare(a.at) }
+			slices.SortStableFunc(changes, latest)
+			since := call.At.Add(-lookedBack)
+			if len(changes) >= shown && changes[shown-1].at.After(since) {
+				since = changes[shown-1].at // what is older is not shown
+			}
+			others, err := seen(ctx, log, f, since, allowed)
+			if err != nil {
+				return bot.Reply{}, err
+			}
+			changes = append(changes, others...)
+			slices.SortStableFunc(changes, latest)
+			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
+			for _, x := range changes[:min(shown, len(changes))] {
+				table.Rows = append(table.Rows, append([]string{x.at.Format("01-02 15:04")}, x.cells...))
 			}
 			if len(table.Rows) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "nothing has changed yet in " + where(allowed)}}, nil
@@ -58,6 +78,32 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			return bot.Reply{Card: bot.Card{Title: "changes, newest first", Table: table}}, nil
 		},
 	}
+}
+
+// change is one row, by when it was.
+type change struct {
+	at    time.Time
+	cells []string
+}
+
+// seen gives what changed without the bot since a time.
+func seen(ctx context.Context, log bot.Log, f bot.RunFilter, since time.Time, allowed map[bot.Target]bool) ([]change, error) {
+	filter := bot.RecordFilter{Kind: bot.ObservedKind, Since: since, Limit: looked}
+	if f.Target != (bot.Target{}) {
+		filter.Target = f.Target.String()
+	}
+	records, err := log.Records(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for _, r := range records {
+		if t, ok := bot.ParseTarget(r.Target); r.Target != "" && (!ok || !allowed[t]) {
+			continue
+		}
+		changes = append(changes, change{r.At, []string{"-", r.Detail["summary"], "outside", "observed"}})
+	}
+	return changes, nil
 }
 
 // where names the targets that were looked at.

@@ -11,9 +11,6 @@ import (
 	"quarterdeck/bot/release"
 )
 
-// Kind is the workflow that restart's Specs name.
-const Kind = "restart@1"
-
 // New makes the command.
 func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 	return bot.Command{
@@ -42,7 +39,7 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 				return bot.Plan{}, err
 			}
 			now := live.Artefact.Identity()
-			spec, err := bot.NewSpec(Kind, "restart", t, []bot.Resource{t.Resource()},
+			spec, err := bot.NewSpec(release.Kind("restart", c, t), "restart", t, []bot.Resource{t.Resource()},
 				provider.Deployment{Action: provider.Restart, Target: t, From: now, To: now})
 			if err != nil {
 				return bot.Plan{}, err
@@ -56,6 +53,6 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 				Preview:       []bot.Field{{Name: "live", Value: live.Artefact.Label()}, {Name: "instances", Value: fmt.Sprintf("%d of %d up", live.Running, live.Desired)}},
 			}, nil
 		},
-		Workflows: []bot.Workflow{release.NewWorkflow(Kind, c, l)},
+		Workflows: release.Workflows("restart", c, l),
 	}
 }

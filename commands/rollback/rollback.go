@@ -8,15 +8,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 )
-
-// Kind is the workflow that rollback's Specs name.
-const Kind = "rollback@1"
 
 // New makes the command.
 func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs) bot.Command {
@@ -36,7 +34,7 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs) bot.Command {
 		Urgent:     true,
 		Resolve:    release.Resolve(bot.MayRollback),
 		Plan:       d.plan,
-		Workflows:  []bot.Workflow{release.NewWorkflow(Kind, c, l)},
+		Workflows:  release.Workflows("rollback", c, l),
 	}
 }
 
@@ -77,6 +75,9 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	if to, err = release.Fitting(ctx, deployer, to); err != nil {
+		return bot.Plan{}, err
+	}
 	summary := fmt.Sprintf("roll back %s in %s to %s", t.Service, t.Environment, to.Version)
 	switch {
 	case at.back != 0 && to.ID == at.going.ID:
@@ -84,7 +85,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	case !at.moving && !at.doubt && to.ID == live.Artefact.ID && len(live.Mixed) == 0 && live.Healthy >= live.Desired:
 		return bot.Plan{Summary: summary, Noop: fmt.Sprintf("%s is live in %s already", to.Version, t)}, nil
 	}
-	spec, err := bot.NewSpec(Kind, "rollback", t, []bot.Resource{t.Resource()},
+	spec, err := bot.NewSpec(release.Kind("rollback", d.catalog, t), "rollback", t, []bot.Resource{t.Resource()},
 		provider.Deployment{Action: provider.Rollback, Target: t, From: at.from.Identity(), To: to.Identity()})
 	if err != nil {
 		return bot.Plan{}, err
@@ -95,11 +96,11 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Guarded: true,
 		Summary: summary,
 		Preview: []bot.Field{{Name: "now", Value: cmp.Or(at.from.Label(), "not known")}, {Name: "new", Value: to.Label()},
-			{Name: "not undone", Value: "database migrations, secrets and other configuration"}},
+			{Name: "way", Value: way(deployer)}, {Name: "not undone", Value: "database migrations, secrets and other configuration"}},
 		Obstacles: release.Obstacles(t, to, nil, marks),
 		WayBack:   true,
 	}
-	if at.from.Version != "" {
+	if at.from.Version != "" && !at.from.Mixed() {
 		p.Undo = fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment)
 	}
 	if blind != "" {
@@ -109,6 +110,20 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		p.Preconditions = []bot.Fact{{Name: release.FactLive, Want: at.from.ID, Text: at.from.Version + " is live"}}
 	}
 	return p, nil
+}
+
+// way names how the target is taken back, and by which provider where that is
+// not the one that deploys: "rollback" means different things.
+func way(d provider.Deployer) string {
+	var ways []string
+	for _, w := range d.Ways() {
+		ways = append(ways, string(w))
+	}
+	s := strings.Join(ways, " or ")
+	if other, ok := d.(interface{ By() string }); ok {
+		s += ", by the provider " + other.By()
+	}
+	return s
 }
 
 // liveWithin bounds how long a rollback waits to hear what is live.
@@ -230,7 +245,7 @@ func (d planner) doubted(ctx context.Context, t bot.Target, at start) (start, er
 			return start{}, fmt.Errorf("decode run %d: %w", r.Number, err)
 		}
 		open := r.State == bot.Unknown || r.Progress.State == bot.OpPartlyDone
-		if open && last.Action == provider.Deploy && (at.from.ID == last.From.ID || at.from.ID == last.To.ID) {
+		if open && last.Action == provider.Deploy && (at.from.ID == last.From.ID || at.from.ID == last.To.ID || at.from.Between(last.From, last.To)) {
 			return start{from: last.To, before: last.From, doubt: true}, nil
 		}
 		return at, nil

@@ -4,6 +4,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -87,7 +88,7 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 	}
 	version := live.Artefact.Version
 	if len(live.Mixed) > 1 {
-		version = fmt.Sprintf("mixed %v", live.Mixed)
+		version = "mixed: " + strings.Join(live.Mixed, ", ")
 	}
 	since := "-"
 	if !live.Since.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -53,6 +54,8 @@ func (e *environment) keepBackups(ctx context.Context) {
 // backup takes one consistent copy while the instances go on writing. It gets
 // its name only when it is whole, so what is named can be restored.
 func (e *environment) backup(ctx context.Context) (name string, err error) {
+	e.copying.Lock()
+	defer e.copying.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, backupTimeout)
 	defer cancel()
 	dir := e.backupDir()
@@ -118,4 +121,21 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// serveBackup takes a backup now, and answers with the line that ends it.
+func (s *Supervisor) serveBackup(w http.ResponseWriter, r *http.Request) {
+	in, e, no := s.readRequest(w, r)
+	if no != nil {
+		s.answer(w, http.StatusBadRequest, no)
+		return
+	}
+	name, err := e.backup(r.Context())
+	if err != nil {
+		s.log.Error("backup failed", "env", in.Env, "by", in.Actor, "error", err)
+		s.answer(w, http.StatusOK, progress{Phase: phaseFailed, Message: "the backup cannot be taken: " + err.Error()})
+		return
+	}
+	s.log.Info("backup taken", "env", in.Env, "by", in.Actor, "file", name)
+	s.answer(w, http.StatusOK, progress{Phase: phaseDone, Percent: 100, Message: fmt.Sprintf("%s is in %s", name, e.backupDir())})
 }

@@ -32,7 +32,7 @@ const (
 	abortRetry       = 200 * time.Millisecond
 )
 
-const usage = "expected one of deploy, rollback, restart, scale, current, releases, stats, status and abort"
+const usage = "expected one of deploy, rollback, restart, scale, current, releases, stats, status, backup and abort"
 
 // Main is the command line. It finds the platform by the socket in the current
 // folder, or by PLATFORM_SOCK, and what to do in the environment:
@@ -45,6 +45,7 @@ const usage = "expected one of deploy, rollback, restart, scale, current, releas
 //	releases                     a JSON array, the newest last
 //	stats                        one JSON object, by environment
 //	status    OP_ID              what the platform's log knows of the operation
+//	backup    OP_ENV OP_ACTOR    copies the orders database now
 //	abort     OP_ENV [OP_ID]     ends what is under way; the old version comes back
 //
 // OP_FROM makes a change conditional: it is refused unless that version (for
@@ -95,6 +96,8 @@ func (c *client) run(stop context.Context, args []string) int {
 		return c.change(stop, verb)
 	case "abort":
 		return c.stopChange(stop)
+	case "backup":
+		return c.takeBackup(stop)
 	case "current":
 		return c.show(stop, "/v1/current?env="+url.QueryEscape(c.getenv("OP_ENV")))
 	case "status":
@@ -190,6 +193,18 @@ func (c *client) stopChange(stop context.Context) int {
 	default: // too late: it has ended otherwise
 		return ExitFailed
 	}
+}
+
+// takeBackup asks for a backup and says where it is.
+func (c *client) takeBackup(stop context.Context) int {
+	ctx, cancel := context.WithTimeout(stop, backupTimeout+askTimeout)
+	defer cancel()
+	resp, err := c.send(ctx, "/v1/backup", c.request("backup"))
+	if err != nil {
+		return c.end(unreachable(c.socket, err))
+	}
+	defer resp.Body.Close()
+	return exitCode(c.pass(resp.Body))
 }
 
 // show prints one answer as it is.

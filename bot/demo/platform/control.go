@@ -46,6 +46,7 @@ func listenControl(ctx context.Context, path string) (net.Listener, error) {
 //
 //	POST /v1/operations    begins a deploy, rollback, restart or scale; streams its progress
 //	POST /v1/abort         aborts the operation in env; answers when it has ended
+//	POST /v1/backup        copies the orders database now
 //	GET  /v1/current?env=  how an environment is
 //	GET  /v1/operation?op= how an operation stands
 //	GET  /v1/releases
@@ -54,6 +55,7 @@ func (s *Supervisor) controlServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/operations", s.serveOperation)
 	mux.HandleFunc("POST /v1/abort", s.serveAbort)
+	mux.HandleFunc("POST /v1/backup", s.serveBackup)
 	mux.HandleFunc("GET /v1/current", func(w http.ResponseWriter, r *http.Request) {
 		e, no := s.environment(r.URL.Query().Get("env"))
 		if no != nil {

@@ -19,6 +19,7 @@ type environment struct {
 	front    *front
 	window   *window
 	log      *logFile
+	copying  sync.Mutex // one backup at a time
 
 	mu       sync.Mutex
 	standing standing
