@@ -9,6 +9,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -55,6 +56,8 @@ type opener struct {
 	// onWriter and onReader are called on every new connection and give the
 	// one to use in its place; may be nil.
 	onWriter, onReader func(c driver.Conn) (driver.Conn, error)
+	// migrations are the steps of another release; nil for this one's.
+	migrations fs.FS
 }
 
 func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
@@ -75,7 +78,7 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 		if err := prove(ctx, write, path); err != nil {
 			return err
 		}
-		return migrate(ctx, write)
+		return o.migrate(ctx, write)
 	})
 	if err != nil {
 		write.Close()
@@ -139,7 +142,7 @@ func (o opener) openReadOnly(ctx context.Context, dsn string) (store.Store, erro
 		if err != nil {
 			return nil, err
 		}
-		err = compatible(ctx, read)
+		err = o.compatible(ctx, read)
 		if err == nil {
 			return sqlstore.New(sqlstore.Options{Read: read, Dialect: dialect()}), nil
 		}
