@@ -302,7 +302,7 @@ func (a *App) noticeRestored(ctx context.Context, s store.Store, log *audit.Log,
 		}
 		detail["unknown"], detail["dropped"], detail["messages"] = fmt.Sprint(len(unknown)), fmt.Sprint(len(dropped)), fmt.Sprint(finished)
 		rec := bot.Record{Kind: bot.ConfiguredKind, Account: m.Who, Person: m.Person, Resources: []bot.Resource{bot.TheBot}, Detail: detail,
-			Text: map[string]string{"restored": told}}
+			Text: map[string]string{"notice": told}}
 		if _, err := log.Append(tx, rec); err != nil {
 			return err
 		}

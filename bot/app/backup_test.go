@@ -93,8 +93,8 @@ func TestYesterdaysBackup(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"restored from a backup", "checkpoint", "not known", "#3", "to be asked for again: #1", "numbers are given again"} {
-		if !strings.Contains(said.Text["restored"], want) {
-			t.Errorf("the log does not say %q: %q", want, said.Text["restored"])
+		if !strings.Contains(said.Text["notice"], want) {
+			t.Errorf("the log does not say %q: %q", want, said.Text["notice"])
 		}
 	}
 	if said.Account != bot.AccountID(fmt.Sprintf("os:%d", os.Getuid())) {
@@ -138,7 +138,7 @@ func TestCutOff(t *testing.T) {
 	if !strings.Contains(w.output.String(), "records are lost") {
 		t.Error("nothing was said of the lost records")
 	}
-	if !slices.ContainsFunc(w.records(), func(r bot.Record) bool { return strings.Contains(r.Text["restored"], "put back to an earlier state") }) {
+	if !slices.ContainsFunc(w.records(), func(r bot.Record) bool { return strings.Contains(r.Text["notice"], "put back to an earlier state") }) {
 		t.Error("no record says so")
 	}
 }

@@ -41,9 +41,11 @@ func TestClockJumps(t *testing.T) {
 				}
 				release()
 				w.until("#2 goes on and ends", func() bool { return w.runs()[1] == bot.Succeeded })
-				w.wait("the jump is told", func(p bottest.Post) bool {
-					return p.Channel == "x:audit" && strings.Contains(shown(p.Card), "clock")
-				})
+				if !stopped || jump < 0 { // how long it was away, a bot that starts cannot know
+					w.wait("the jump is told", func(p bottest.Post) bool {
+						return p.Channel == "x:audit" && strings.Contains(shown(p.Card), "clock")
+					})
+				}
 				if jump > 0 {
 					w.until("#1 expires", func() bool { return w.runs()[0] == bot.Expired })
 				} else {

@@ -368,6 +368,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		r.Logger.ErrorContext(ctx, "a stored message was forged", "message", m.ID, "err", err)
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
 	}
+	if ahead := m.Received.Sub(c.At); ahead >= r.Stale { // how old it is cannot be known
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: the clock was set back by %s since it was received; please repeat it if it is still wanted", ahead.Round(time.Second)))
+	}
 	if age := c.At.Sub(m.Received); age >= r.Stale {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: it was received %s ago; please repeat it if it is still wanted", age.Round(time.Second)))
 	}

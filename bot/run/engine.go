@@ -158,6 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var workers conc.WaitGroup
 	defer workers.Wait()
 	var swept time.Time
+	var watch clockwatch
 	for {
 		select {
 		case <-e.Draining:
@@ -166,7 +167,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		nap := longestNap
 		e.turned.Store(e.Clock.Now().UnixMicro())
-		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery {
+		e.lookAtClock(ctx, &watch)
+		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery || now.Before(swept) {
 			swept = now
 			workers.Go(func() { e.sweep(ctx) })
 		}
