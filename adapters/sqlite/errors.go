@@ -59,6 +59,22 @@ func needsFolder(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_CANTOPEN || e.Code()&0xff == lib.SQLITE_READONLY)
 }
 
+// cannotWrite gives err, or a better sentence where it came from a folder in
+// which no file can be made: SQLite only says that it cannot open one.
+func cannotWrite(folder string, err error) error {
+	if !needsFolder(err) {
+		return err
+	}
+	f, probe := os.CreateTemp(folder, ".quarterdeck-*")
+	if probe == nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
+	return &bot.Error{Op: "sqlite.open", Kind: bot.Unavailable, Err: errors.Join(err, probe),
+		Say: fmt.Sprintf("nothing can be written in %s, the folder of the database: it can only be read, or its disk is full", folder)}
+}
+
 // isBusy reports whether another process's lock was in the way.
 func isBusy(err error) bool {
 	var e *sqlite.Error

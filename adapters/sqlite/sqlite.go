@@ -82,7 +82,7 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 	})
 	if err != nil {
 		write.Close()
-		return nil, err
+		return nil, cannotWrite(filepath.Dir(path), err)
 	}
 	turn, err := newTurnstile(filepath.Dir(path))
 	if err != nil {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -262,4 +263,33 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	w := mounted(t)
 	emergency(t, w, func() func() { return fill(t, filepath.Join(w.dir, "disk")) }, "full")
+}
+
+// TestReadOnlyDisk: a bot does not start on a disk that can only be read, says
+// why, and starts when that was mended.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	w := mounted(t)
+	w.gets(w.Dev, "deploy shop v2 staging", bot.OutcomeOK)
+	w.stop()
+	disk := filepath.Join(w.dir, "disk")
+	remount := func(how string) {
+		t.Helper()
+		if out, err := exec.Command("mount", "-o", "remount,"+how, disk).CombinedOutput(); err != nil {
+			t.Fatalf("remount %s: %v: %s", how, err, out)
+		}
+	}
+	remount("ro")
+	a, err := w.assemble()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e *bot.Error
+	if err := a.Run(t.Context()); !errors.As(err, &e) || e.Kind != bot.Unavailable || !strings.Contains(e.Say, "only be read") && !strings.Contains(e.Say, "read-only") {
+		t.Errorf("starting on a read-only disk gives %v, want a sentence", err)
+	}
+	remount("rw")
+	w.run()
+	w.gets(w.Dev, "status shop", bot.OutcomeOK)
+	w.verified()
 }
