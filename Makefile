@@ -29,4 +29,5 @@ lint: ## formatting, vet, staticcheck
 bench: ## measures, as ratios against the raw bound of the same run; writes bench.json
 	go run ./bot/bench
 
-bench-all: bench ## with real servers too
+bench-all: ## with real servers too, which it installs and starts
+	.ci/postgres go run ./bot/bench

@@ -25,6 +25,8 @@ const (
 	// MayOverrideFreeze passes a freeze with a reason.
 	MayOverrideFreeze Permission = "freeze.override"
 	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad
+	// MayOverrideStep scales by more than the largest step at once.
+	MayOverrideStep Permission = "scale.override"
 	// MayBreakGlass acts at once where rules ask for approvals, a confirmation, a
 	// reason or a ticket first, or a freeze or an order stands against it; another
 	// person reviews it afterwards.
@@ -55,6 +57,7 @@ func Permissions() []PermissionInfo {
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
 		{MayOverrideBad, KindTarget, "deploy a release that is marked bad"},
+		{MayOverrideStep, KindTarget, "scale by more than the largest step"},
 		{MayLock, KindTarget, "keep others from changing a target for a while"},
 		{MayStealLock, KindTarget, "take or end another person's lock"},
 		{MayOverrideFreeze, KindTarget, "change a target during a freeze"},

@@ -73,4 +73,10 @@ type Plan struct {
 	Shows bool `json:"shows,omitempty"`
 	// Guarded marks what a lock, a freeze or a halt stops.
 	Guarded bool `json:"guarded,omitempty"`
+	// Subject names the value that is set, such as "shop/prod replicas": once
+	// it was set, no Sequel of an earlier run that waits to set it comes any more.
+	Subject string `json:"subject,omitempty"`
+	// Returning marks an automatic return, which only a Sequel can be: no
+	// freeze, lock or halt stops it, but it pre-empts nothing.
+	Returning bool `json:"returning,omitempty"`
 }

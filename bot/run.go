@@ -93,7 +93,10 @@ type Run struct {
 	CancelAt time.Time `json:"cancel_at,omitzero"`
 	CancelOK bool      `json:"cancel_ok,omitempty"` // Cancel was delivered to the provider
 	Replaced int64     `json:"replaced,omitempty"`  // the run that pre-empts this one
-	Parent   int64     `json:"parent,omitempty"`
+	Parent   int64     `json:"parent,omitempty"`    // the run whose Sequel this is
+	// NotBefore is when a Sequel's time comes; until then it takes part in
+	// nothing.
+	NotBefore time.Time `json:"not_before,omitzero"`
 	// Journal is set for a run that was noted in the emergency journal first.
 	Journal *Journalled `json:"journal,omitempty"`
 

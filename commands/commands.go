@@ -25,6 +25,7 @@ import (
 	"quarterdeck/commands/rollback"
 	"quarterdeck/commands/run"
 	"quarterdeck/commands/runs"
+	"quarterdeck/commands/scale"
 	"quarterdeck/commands/status"
 	"quarterdeck/commands/unlock"
 	"quarterdeck/commands/whoami"
@@ -36,6 +37,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		deploy.New(n.Catalog, n.Ledger),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
+		scale.New(n.Catalog, n.Runs),
 		lock.New(n.Guard, n.Clock),
 		unlock.New(n.Guard),
 		halt.New(n.Guard),

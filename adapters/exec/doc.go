@@ -20,6 +20,13 @@
 // (the old state is back), "partly-done", "aborted" (stopped on request) and
 // "unknown" (the program cannot tell either).
 //
+// A change of how much there is gets OP_ACTION scale, OP_DIMENSION, OP_COUNT (the
+// value, also where that is the name of a size) and OP_FROM. Its current prints
+// an object with dimensions, an array of: name, unit, value, actual, min, max,
+// choices, control (who else sets it), disrupts (what changing it interrupts)
+// and one_way (why it cannot be set back); value and actual are texts. One with desired and healthy,
+// as a deployment's current prints it, has the dimension replicas alone.
+//
 // The program named by current prints one object: version, artefact, running,
 // healthy, desired, mixed, since, deploying, url. The one named by releases
 // prints an array, newest last, of objects: version, artefact, commit, created,

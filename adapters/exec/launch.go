@@ -110,6 +110,9 @@ func (l *look) command() (argv []string, name string, vars []variable, err error
 		argv, err = l.action.argv(*in)
 		return argv, in.Action, nil, err
 	}
+	if s := l.s.Scaling; s != nil {
+		return l.table.Argv, actionScale, []variable{{"OP_DIMENSION", s.Dimension}, {"OP_COUNT", s.To}, {"OP_FROM", s.From}}, nil
+	}
 	dep := l.s.Deployment
 	argv, err = l.argv(dep.Action)
 	return argv, string(dep.Action), []variable{{"OP_VERSION", dep.To.Version}, {"OP_ARTEFACT", dep.To.ID}, {"OP_FROM", dep.From.Version}}, err

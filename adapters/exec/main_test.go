@@ -129,6 +129,8 @@ func platform(verb string) int {
 		return 0
 	case "hang":
 		select {}
+	case "scale", "sizes":
+		return platformScale(verb)
 	}
 	return platformChange(verb)
 }

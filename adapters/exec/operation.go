@@ -37,9 +37,11 @@ type state struct {
 	Deployment provider.Deployment `json:"deployment,omitzero"`
 	// Invocation is what an action was asked for, in place of a Deployment.
 	Invocation *provider.Invocation `json:"invocation,omitempty"`
-	Task       bot.Task             `json:"task"`
-	Host       string               `json:"host"`
-	Begun      time.Time            `json:"begun"`
+	// Scaling is what a scaler was asked for, in place of a Deployment.
+	Scaling *provider.Scaling `json:"scaling,omitempty"`
+	Task    bot.Task          `json:"task"`
+	Host    string            `json:"host"`
+	Begun   time.Time         `json:"begun"`
 	// Seen is set once a claim was seen: a folder without one is then a loss.
 	Seen bool `json:"seen,omitempty"`
 	// The newest launch: which attempt, in which boot, and until when since
@@ -327,6 +329,9 @@ func (l *look) unknown(why, where string) (bot.Handle, bot.Progress, error) {
 
 // check says what a person is to look at.
 func (l *look) check() string {
+	if s := l.s.Scaling; s != nil {
+		return fmt.Sprintf("look whether %s of %s is %s, and what its platform's own log says about operation %s", s.Dimension, s.Target, s.To, l.h.Key)
+	}
 	if in := l.s.Invocation; in != nil {
 		return fmt.Sprintf("look what %s did, and what the log of whatever it works on says about operation %s", l.subject(), l.h.Key)
 	}

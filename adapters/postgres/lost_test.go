@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -123,6 +124,7 @@ type severed struct {
 	net.Conn
 	cut   *atomic.Int32
 	wrote bool
+	late  bool // made after the cut, to ask what became of the commit
 }
 
 const (
@@ -145,13 +147,92 @@ func (s *severed) Write(p []byte) (int, error) {
 func (s *severed) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	if err == nil && s.cut.Load() == afterCommit && s.wrote {
-		if !bytes.Contains(p[:n], []byte("COMMIT")) {
+		if !s.late && !bytes.Contains(p[:n], []byte("COMMIT")) {
 			panic("the answer to something else than COMMIT was awaited")
 		}
 		s.Conn.Close()
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+// TestCommitWithoutAnswerIsFoundOut: the connection is lost and the server is
+// there, so that what became of the commit is asked.
+func TestCommitWithoutAnswerIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		cut  int32
+		want string
+	}{{"it was carried out", afterCommit, "ab"}, {"it was not", beforeCommit, "a"}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, dsn := fresh(t)
+			cut, never := &atomic.Int32{}, &atomic.Int32{}
+			s, err := opener{limits: usual, onConn: func(conn net.Conn) net.Conn {
+				if cut.Load() != whole {
+					return &severed{Conn: conn, cut: never}
+				}
+				return &severed{Conn: conn, cut: cut}
+			}}.open(context.Background(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			if err := s.Update(context.Background(), put("a")); err != nil { // which prepares COMMIT
+				t.Fatal(err)
+			}
+			err = s.Update(context.Background(), func(tx store.Tx) error {
+				if err := put("b")(tx); err != nil {
+					return err
+				}
+				cut.Store(c.cut)
+				return nil
+			})
+			if c.cut == afterCommit {
+				if err != nil {
+					t.Errorf("the commit was carried out, and its caller is told %v", err)
+				}
+			} else {
+				said(t, err, bot.Unavailable, "connection to the database was lost; nothing was changed")
+			}
+			if got := documents(t, s); got != c.want {
+				t.Errorf("documents %q, want %q", got, c.want)
+			}
+			if err := s.Update(context.Background(), put("z")); err != nil {
+				t.Errorf("the next call: %v", err)
+			}
+		})
+	}
+}
+
+// TestClocksApart: a machine whose clock is not the database's is not let write.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_700_000_000, 0)
+	row := func(d time.Duration) []any { return []any{at.Add(d).UnixMicro(), "7", "00000001"} }
+	for _, c := range []struct {
+		database, waited time.Duration
+		say              string
+	}{
+		{0, 0, ""}, {900 * time.Millisecond, 0, ""}, {-900 * time.Millisecond, 0, ""},
+		{20 * time.Second, 20 * time.Second, ""}, // read at the end of a long wait
+		{0, 20 * time.Second, ""},                // or at its beginning
+		{3 * time.Second, 0, "this machine's clock is 3s behind the database's"},
+		{-3 * time.Second, 20 * time.Second, "this machine's clock is 3s ahead of the database's"},
+	} {
+		mark, err := began(row(c.database), at, at.Add(c.waited))
+		if c.say == "" {
+			if err != nil || mark != "00000001 7" {
+				t.Errorf("%v: %q, %v", c, mark, err)
+			}
+			continue
+		}
+		said(t, err, bot.Unavailable, c.say, "nothing was changed")
+	}
+	if _, err := began(nil, at, at); err == nil {
+		t.Error("a lock that gives no row lets write")
+	}
 }
 
 // TestCommitWithoutAnswer: whether the server carried it out or not, nobody is
@@ -167,7 +248,9 @@ func TestCommitWithoutAnswer(t *testing.T) {
 			t.Parallel()
 			_, dsn := fresh(t)
 			cut := &atomic.Int32{}
-			s, err := opener{limits: usual, onConn: func(c net.Conn) net.Conn { return &severed{Conn: c, cut: cut} }}.open(context.Background(), dsn)
+			hurried := usual
+			hurried.connect = 300 * time.Millisecond // how long what became of it is looked for
+			s, err := opener{limits: hurried, onConn: func(c net.Conn) net.Conn { return &severed{Conn: c, cut: cut, late: cut.Load() != whole} }}.open(context.Background(), dsn)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,6 +266,9 @@ func TestCommitWithoutAnswer(t *testing.T) {
 				return nil
 			})
 			said(t, err, bot.Unavailable, "may or may not have been made")
+			if !errors.Is(err, store.ErrUncertain) {
+				t.Errorf("%v does not say that it is uncertain", err)
+			}
 			cut.Store(whole)
 			if got := documents(t, s); got != c.want {
 				t.Errorf("documents %q, want %q", got, c.want)

@@ -38,7 +38,9 @@ func Type() store.Type { return store.Type{Scheme: "postgres", Open: Open} }
 // password. ctx bounds the opening alone.
 //
 // The store reconnects by itself. Where a connection is lost while a change is
-// being committed, Update says that it may or may not have been made.
+// being committed, the server is asked afterwards what became of it; only where
+// it cannot be asked does Update say that it may or may not have been made. A
+// machine whose clock is off is not let write.
 func Open(ctx context.Context, dsn string) (store.Store, error) {
 	return opener{limits: usual}.open(ctx, dsn)
 }
@@ -54,7 +56,9 @@ type limits struct {
 // answer is how long the server may stay silent, beyond what it may take.
 func (l limits) answer() time.Duration { return l.statement + 5*time.Second }
 
-var usual = limits{connect: 5 * time.Second, statement: 15 * time.Second, lock: 5 * time.Second, idle: 15 * time.Second}
+// A process that stops in the middle of a change holds up all others for no
+// longer than idle, and so for less than they wait for the lock.
+var usual = limits{connect: 5 * time.Second, statement: 15 * time.Second, lock: 10 * time.Second, idle: 5 * time.Second}
 
 // forReading leaves a View's function more time between its questions: it
 // holds up nobody.
@@ -103,11 +107,16 @@ func dialect(l limits) sqlstore.Dialect {
 		// Each statement after the lock sees what the holder before committed:
 		// that is what READ COMMITTED means. Whether the transaction may write
 		// is left to the server, whose owner may have closed it for writing.
-		BeginWrite: []string{"BEGIN ISOLATION LEVEL READ COMMITTED", "SELECT value FROM counters WHERE name = 'writer' FOR UPDATE"},
-		BeginRead:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
-		Patience:   2 * l.statement,
-		Translate:  translate,
-		Lost:       isLost,
+		BeginWrite: []string{"BEGIN ISOLATION LEVEL READ COMMITTED", lockWriter},
+		Began:      began,
+		Committed: func(ctx context.Context, db *sql.DB, mark string) (bool, error) {
+			return committed(ctx, db, mark, 2*l.connect)
+		},
+		Allowance: 2 * maxSkew,
+		BeginRead: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+		Patience:  2 * l.statement,
+		Translate: translate,
+		Lost:      isLost,
 	}
 }
 

@@ -90,7 +90,7 @@ func everything(s store.Store) error {
 		note(err)
 		_, err = r.Unfinished(5)
 		note(err)
-		_, err = r.OutgoingDue(at, 5)
+		_, err = r.OutgoingDue(at, "me", 5)
 		note(err)
 		_, _, err = r.NextOutgoing()
 		note(err)

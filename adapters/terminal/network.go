@@ -118,6 +118,14 @@ func (n *Network) Network() string { return "terminal" }
 // Kept is how long a card waits for its session to come back.
 func (n *Network) Kept() time.Duration { return keptFor }
 
+// Has reports whether the session is connected here, and not to another replica
+// or to none.
+func (n *Network) Has(c bot.ChannelID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sessions[c] != nil
+}
+
 // Listening is closed when the socket takes connections.
 func (n *Network) Listening() <-chan struct{} { return n.listening }
 

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +20,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
@@ -121,7 +121,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -218,13 +218,18 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 func (a *App) Warnings() []string {
 	lines := append(slices.Clone(a.warnings), a.exposed()...)
 	for _, s := range a.Config.Services {
-		deployer, err := a.Catalog.Deployer(s.Target)
-		if err != nil {
-			continue
+		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
+			if d, ok := deployer.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+				}
+			}
 		}
-		if d, ok := deployer.(provider.Inspected); ok {
-			for _, line := range d.Inspect() {
-				lines = append(lines, fmt.Sprintf("%s: deploy of %s, %s", s.Deploy.Raw.Where(), s.Target, line))
+		if scaler, err := a.Catalog.Scaler(s.Target); err == nil {
+			if d, ok := scaler.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
 			}
 		}
 	}
@@ -234,17 +239,6 @@ func (a *App) Warnings() []string {
 
 // Ready is closed once the bot takes commands.
 func (a *App) Ready() <-chan struct{} { return a.ready }
-
-// OpenStore opens the configured database.
-func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
-	scheme, dsn, _ := strings.Cut(c.Bot.Database, ":")
-	for _, s := range t.Stores {
-		if s.Scheme == scheme {
-			return s.Open(ctx, dsn)
-		}
-	}
-	return nil, bot.Errorf(bot.Invalid, "no store is called %q; write database = \"sqlite:PATH\"", scheme)
-}
 
 // Hurry has a bot that stops, or is about to, do so without waiting for the calls
 // under way. It may be called at any time.
@@ -265,7 +259,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	draining, flush := make(chan struct{}), make(chan struct{})
 	meter := metrics.New(metrics.Config{Version: o.Version, Clock: o.Clock, Logger: o.Logger})
-	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger,
+	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
 	posted := func() { deliverer.Wake(); mirror.Wake() }
@@ -309,9 +303,10 @@ func (a *App) Run(ctx context.Context) error {
 	a.mu.Lock()
 	a.ground = g
 	a.mu.Unlock()
+	catalog := func() *provider.Catalog { return a.current().Catalog }
 	watcher := &observe.Watcher{Store: s, Runs: engine, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted,
 		Every: c.Observe.Every, Timeout: c.Observe.Timeout, Jitter: rand.Float64,
-		Sources: []observe.Source{release.NewWatch(func() *provider.Catalog { return a.current().Catalog })}} // one line for each kind of fact
+		Sources: []observe.Source{release.NewWatch(catalog), capacity.NewWatch(catalog)}} // one line for each kind of fact
 	// A part that fails ends everything at once and says why.
 	life := context.WithoutCancel(ctx)
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}

@@ -190,23 +190,48 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		var b provider.Bindings
 		bind := &binder{opened: opened, target: s.Target, faults: f}
 		b.Deploy = bind.release(s)
+		if d := s.Scale; d != nil {
+			b.Bounds = boundsOf(d)
+			if p, ok := opened[d.Provider]; ok {
+				if binder, can := p.(provider.ScaleBinder); !can {
+					f.addBound(d.Raw, bot.Errorf(bot.Invalid, "provider %q cannot scale", d.Provider))
+				} else if bound, err := binder.BindScale(s.Target, d.Raw); err != nil {
+					f.addBound(d.Raw, err)
+				} else {
+					b.Scale = bound
+				}
+			}
+		}
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
 	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
 }
 
+// boundsOf gives what a target's scale table allows.
+func boundsOf(s *config.Scale) map[string]provider.Bounds {
+	all := make(map[string]provider.Bounds, len(s.Bounds))
+	for name, b := range s.Bounds {
+		all[name] = provider.Bounds{Min: b.Min, Max: b.Max, Step: b.Step, Zero: b.Zero, Choices: b.Choices}
+	}
+	return all
+}
+
 // bindingDigest tells what a target's bindings and their providers say.
 func bindingDigest(c *config.Config, s config.Service) string {
-	if s.Deploy == nil {
-		return ""
+	var all []string
+	if s.Deploy != nil {
+		sum := sha256.New()
+		fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
+		if s.Rollback != nil {
+			fmt.Fprintf(sum, "rollback %q %s", s.Rollback.Provider, textOf(s.Rollback.Raw))
+		}
+		all = append(all, sumProviders(sum, c, releaseProviders(s)))
 	}
-	sum := sha256.New()
-	fmt.Fprintf(sum, "deploy %q %s", s.Deploy.Provider, textOf(s.Deploy.Raw))
-	if s.Rollback != nil {
-		fmt.Fprintf(sum, "rollback %q %s", s.Rollback.Provider, textOf(s.Rollback.Raw))
+	if s.Scale != nil { // its bounds are checked by themselves
+		all = append(all, boundDigest(c, "scale", &s.Scale.Binding))
 	}
-	return sumProviders(sum, c, releaseProviders(s))
+	return strings.Join(all, " ")
 }
 
 // boundDigest tells what one binding and its provider say.

@@ -177,7 +177,7 @@ func TestLocked(t *testing.T) {
 	t.Parallel()
 	w := start(t, friendly, providertest.NewFriendly)
 	w.gets(w.Dev, "deploy shop v2 staging", bot.OutcomeOK)
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, "q.db"))
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, "q.db")+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -253,6 +253,12 @@ func TestArchiveKeepsWhatIsNeeded(t *testing.T) {
 			r.store.rows[10].Run = 4
 			r.store.open = []store.RunRow{{Number: 4, State: bot.Waiting}}
 		}, 10, "run #4, which it tells of, has not ended"},
+		{"what an open run follows", func(r *rig) {
+			r.append(bot.Record{Kind: bot.Requested, Run: 4, Person: "dev", Account: "x:dev"},
+				bot.Record{Kind: bot.SucceededKind, Run: 4, Person: "dev", Account: "x:dev"},
+				bot.Record{Kind: bot.Requested, Run: 5, Person: "dev", Account: "x:dev", Detail: map[string]string{"parent": "4"}})
+			r.store.open = []store.RunRow{{Number: 5, State: bot.Queued}}
+		}, 30, "run #5, which follows what it tells of, has not ended"},
 		{"a review", func(r *rig) { r.append(loud, bot.Record{Kind: bot.SucceededKind, Run: 7}) }, 30, "run #7, which it tells of, is to be reviewed"},
 		{"a review that was made", func(r *rig) {
 			r.append(loud, bot.Record{Kind: bot.ReviewedKind, Run: 7, Person: "ops", Account: "x:ops"})

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"quarterdeck/bot"
@@ -250,6 +251,20 @@ func (a *Archiver) keep(r store.Reader, anchored int64) (limit int64, why string
 		if first > 0 {
 			atMost(first, fmt.Sprintf("run #%d, which it tells of, has not ended", run.Number))
 		}
+		// What comes by itself rests on what was said to the run that it follows.
+		parent, err := followed(r, first)
+		if err != nil {
+			return 0, "", err
+		}
+		if parent == 0 {
+			continue
+		}
+		if first, err = firstOf(r, parent); err != nil {
+			return 0, "", err
+		}
+		if first > 0 {
+			atMost(first, fmt.Sprintf("run #%d, which follows what it tells of, has not ended", run.Number))
+		}
 	}
 	seq, run, err := oldestReview(r)
 	if err != nil {
@@ -268,6 +283,24 @@ func firstOf(r store.Reader, run int64) (int64, error) {
 		return 0, err
 	}
 	return list[len(list)-1].Seq, nil
+}
+
+// followed gives the run that the one which was asked for by a record follows; 0
+// for none.
+func followed(r store.Reader, seq int64) (int64, error) {
+	s, found, err := r.Record(seq)
+	if err != nil || !found {
+		return 0, err
+	}
+	rec, err := Decode(s)
+	if err != nil || rec.Detail["parent"] == "" {
+		return 0, nil // what cannot be read names nobody
+	}
+	n, err := strconv.ParseInt(rec.Detail["parent"], 10, 64)
+	if err != nil {
+		return 0, nil
+	}
+	return n, nil
 }
 
 // oldestReview gives the first record of the oldest run whose review is owed.

@@ -17,7 +17,9 @@ import (
 )
 
 // Checkpointer writes checkpoints while the bot runs: to a file outside the
-// database, and to the audit channels through the outbox. All fields are needed
+// database, and to the audit channels through the outbox. Every replica keeps a
+// file of its own; of the same stretch of the log, one of them tells the
+// channels. All fields are needed
 // except those with a default. Its fields must not change once it is used.
 type Checkpointer struct {
 	Store store.Store
@@ -41,6 +43,7 @@ type Checkpointer struct {
 	mu   sync.Mutex
 	last Checkpoint
 	read bool // last was looked up in File
+	by   string
 }
 
 // look is how often the head is looked at.
@@ -87,10 +90,7 @@ func (c *Checkpointer) due(ctx context.Context, now bool) (bool, error) {
 	if err := c.lookUp(); err != nil {
 		return false, err
 	}
-	every, interval := c.Every, c.Interval
-	if every <= 0 {
-		every = 1000
-	}
+	every, interval := c.every(), c.Interval
 	if interval <= 0 {
 		interval = 30 * time.Minute
 	}
@@ -101,6 +101,13 @@ func (c *Checkpointer) due(ctx context.Context, now bool) (bool, error) {
 		return true, nil
 	}
 	return c.Clock.Now().Sub(c.last.At) >= interval, nil
+}
+
+func (c *Checkpointer) every() int64 {
+	if c.Every <= 0 {
+		return 1000
+	}
+	return c.Every
 }
 
 // lookUp finds the last checkpoint of the file, once.
@@ -157,6 +164,9 @@ func (c *Checkpointer) Write(ctx context.Context) (Checkpoint, error) {
 	if len(c.Channels) == 0 {
 		return cp, nil
 	}
+	if c.by == "" {
+		c.by = c.IDs.New()
+	}
 	if err := c.Store.Update(ctx, func(tx store.Tx) error { return c.post(tx, cp) }); err != nil {
 		return Checkpoint{}, fmt.Errorf("post checkpoint: %w", err)
 	}
@@ -171,6 +181,9 @@ func (c *Checkpointer) Write(ctx context.Context) (Checkpoint, error) {
 const keyCheckpoint = "audit/checkpoint/"
 
 func (c *Checkpointer) post(tx store.Tx, cp Checkpoint) error {
+	if fresh, err := c.fresh(tx, cp); err != nil || !fresh {
+		return err
+	}
 	card := bot.Card{
 		Key:   fmt.Sprintf("%s%d", keyCheckpoint, cp.Seq),
 		Title: fmt.Sprintf("checkpoint: %s up to %d, hash %s", count(cp.Seq, "record"), cp.Seq, short(cp.Hash)),
@@ -188,6 +201,42 @@ func (c *Checkpointer) post(tx store.Tx, cp Checkpoint) error {
 		}
 	}
 	return nil
+}
+
+// posted is the checkpoint that the channels were told last.
+type posted struct {
+	Seq int64     `json:"seq"`
+	At  time.Time `json:"at"`
+	By  string    `json:"by"` // which start of which replica
+}
+
+// together is how soon after a checkpoint that the channels were told another
+// replica's, which was due at the same moment, is left out.
+const together = 30 * time.Second
+
+// fresh reports whether the channels are to be told cp, and notes that they
+// are. A log that became shorter is always told of.
+func (c *Checkpointer) fresh(tx store.Tx, cp Checkpoint) (bool, error) {
+	d, found, err := tx.Document(kindAudit, "checkpoint")
+	if err != nil {
+		return false, err
+	}
+	var last posted
+	if found {
+		if err := json.Unmarshal(d.Body, &last); err != nil {
+			return false, fmt.Errorf("decode the last checkpoint that was posted: %w", err)
+		}
+	}
+	ahead := cp.Seq - last.Seq
+	if found && last.By != c.by && ahead >= 0 && ahead < c.every() && cp.At.Sub(last.At).Abs() < together {
+		return false, nil
+	}
+	body, err := json.Marshal(posted{Seq: cp.Seq, At: cp.At, By: c.by})
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.PutDocument(bot.Document{Kind: kindAudit, ID: "checkpoint", Rev: d.Rev, Body: body})
+	return err == nil, err
 }
 
 func headOf(ctx context.Context, s store.Store) (head store.Head, err error) {

@@ -182,6 +182,7 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 	if err != nil {
 		return false, false, err
 	}
+	next := c.Next
 	t := &telling{tx: tx, channel: channel, now: m.Clock.Now(), cursor: &c}
 	if !found {
 		a, _, err := anchorOf(tx)
@@ -206,6 +207,9 @@ func (m *Mirror) tell(tx store.Tx, channel bot.ChannelID) (more, posted bool, er
 		c.Next = s.Seq + 1
 	}
 	t.flush(t.now)
+	if found && len(sealed) == 0 && len(t.posts) == 0 && c.Next == next {
+		return false, false, nil // another replica was faster
+	}
 	if err := t.enqueue(); err != nil {
 		return false, false, err
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 )
@@ -46,6 +47,12 @@ func sayRun(r bot.Record) string {
 	switch r.Kind {
 	case bot.Requested:
 		s := Actor(r) + ": " + summary(r) + " — requested"
+		if parent := r.Detail["parent"]; parent != "" {
+			s = Actor(r) + ": " + summary(r) + " — follows #" + parent
+			if at, err := time.Parse(time.RFC3339Nano, r.Detail["not_before"]); err == nil {
+				s += " at " + bot.Moment(at)
+			}
+		}
 		if reason != "" {
 			s += fmt.Sprintf(" (reason: %s)", reason)
 		}

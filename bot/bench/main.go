@@ -112,6 +112,9 @@ func bench(only string, quick bool) error {
 		{"long log", longLog},
 		{"reload", reloads},
 		{"program", program},
+		{"timers", timers},
+		{"replicas", replicas},
+		{"take-over", takeOver},
 	} {
 		if !match.MatchString(m.name) {
 			continue

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
@@ -56,7 +57,12 @@ func configure(dir, channel, chat string) (string, error) {
 type room struct {
 	ready chan struct{}
 	in    bot.Inbound
+	*answers
+}
 
+// answers is where the answers to lines are awaited, whichever replica of the
+// bot delivers them.
+type answers struct {
 	mu   sync.Mutex
 	wait map[string]chan bot.Card
 }
@@ -110,16 +116,24 @@ func (r *room) ask(ctx context.Context, id string) (exchange, error) {
 
 // start runs the production assembly in dir with a room as its chat.
 func start(ctx context.Context, dir string) (r *room, stop func() error, err error) {
+	return startOn(ctx, dir, "", &answers{wait: map[string]chan bot.Card{}})
+}
+
+// startOn is start on the database at an address, "" for a file in dir.
+func startOn(ctx context.Context, dir, address string, to *answers) (r *room, stop func() error, err error) {
 	path, err := configure(dir, "room:audit", "chat.room")
 	if err != nil {
 		return nil, nil, err
 	}
-	r = &room{ready: make(chan struct{}), wait: map[string]chan bot.Card{}}
+	r = &room{ready: make(chan struct{}), answers: to}
 	t := app.Tables{Chats: []bot.ChatType{{Name: "room", Open: func(bot.ChatOptions) (bot.Chat, error) { return r, nil }}},
-		Stores: []store.Type{sqlite.Type()}, Commands: commands.All}
+		Stores: []store.Type{sqlite.Type(), postgres.Type()}, Commands: commands.All}
 	c, err := config.Load(path, t.Known())
 	if err != nil {
 		return nil, nil, err
+	}
+	if address != "" {
+		c.Bot.Database = address
 	}
 	a, err := app.New(c, t, app.Options{})
 	if err != nil {

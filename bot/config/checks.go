@@ -32,12 +32,16 @@ func (l *loader) bot() {
 	case server && !strings.HasPrefix(rest, "//"):
 		l.failf(at.at("database"), "", `bot.database takes "postgres://USER@HOST/NAME"`)
 	case server && holdsPassword(rest):
-		l.failf(at.at("database"), "leave it out, and set PGPASSWORD or add ?passfile=PATH", "bot.database holds a password")
+		l.failf(at.at("database"), "write env:NAME or file:PATH in place of the address, set PGPASSWORD, or add ?passfile=PATH", "bot.database holds a password")
 	case server:
 		l.out.Bot.Database = "postgres:" + rest
 		l.out.Bot.State = l.path("state")
+	case scheme == "env":
+		l.out.Bot.Database, l.out.Bot.State = b.Database, l.path("state")
+	case scheme == "file":
+		l.out.Bot.Database, l.out.Bot.State = "file:"+l.path(rest), l.path("state")
 	case scheme != "sqlite":
-		l.failf(at.at("database"), `it takes "sqlite:PATH" or "postgres://USER@HOST/NAME"`, "bot.database names the unknown store %q", scheme)
+		l.failf(at.at("database"), `it takes "sqlite:PATH", "postgres://USER@HOST/NAME", or "env:NAME" or "file:PATH" where such an address is`, "bot.database names the unknown store %q", scheme)
 	default:
 		l.out.Bot.Database = "sqlite:" + l.path(rest)
 		l.out.Bot.State = filepath.Join(filepath.Dir(l.path(rest)), "state")
@@ -156,7 +160,7 @@ func (l *loader) files() {
 		path string
 		at   *node
 	}{
-		{"bot.database", strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), b.at("database")},
+		{"bot.database", strings.TrimPrefix(strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), "file:"), b.at("database")},
 		{"bot.socket", l.out.Bot.Socket, b.at("socket")},
 		{"bot.state", l.out.Bot.State, b.at("state")},
 		{"bot.journal", l.out.Bot.Journal, b.at("journal")},
@@ -413,6 +417,10 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 		}
 		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
 			s.Deploy, s.Components = l.components(n.at(kind), t, table)
+			continue
+		}
+		if kind == "scale" {
+			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue
 		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {

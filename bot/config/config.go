@@ -160,6 +160,7 @@ type Service struct {
 	// provider of its own, and Components says what it holds.
 	Deploy     *Binding
 	Components *Components
+	Scale      *Scale
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 }
 

@@ -96,6 +96,8 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
+		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
+		{"service.shop.prod.scale", config.BoundsType},
 		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {

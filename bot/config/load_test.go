@@ -102,6 +102,23 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestServerByReference: where the address is kept is what is configured, so
+// that what check reads needs no secret.
+func TestServerByReference(t *testing.T) {
+	for _, c := range []struct{ written, database string }{
+		{"env:QUARTERDECK_DATABASE", "env:QUARTERDECK_DATABASE"}, {"file:/run/secrets/db", "file:/run/secrets/db"}, {"file:db.url", "file:DIR/db.url"},
+	} {
+		got, err := load(t, strings.Replace(small, "sqlite:/srv/q/q.db", c.written, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(got.Path)
+		if want := strings.Replace(c.database, "DIR", dir, 1); got.Bot.Database != want || got.Bot.State != dir+"/state" {
+			t.Errorf("%s: database %s, state %s", c.written, got.Bot.Database, got.Bot.State)
+		}
+	}
+}
+
 // TestPathsAreTheFiles: a relative path means the same wherever it is asked
 // from.
 func TestPathsAreTheFiles(t *testing.T) {

@@ -43,21 +43,21 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "lock", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "run.read"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt"]
+permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]
 permissions = ["status"]
 targets = ["shop/staging"]
 [[require]]
-permissions = ["deploy", "restart"]
+permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
@@ -85,8 +85,10 @@ dir = "platform"
 
 [service.shop.staging]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
+scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 [service.shop.prod]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
+scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 `
 
 // checkFolder refuses a folder that holds somebody else's files: the demo would

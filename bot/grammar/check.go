@@ -80,7 +80,7 @@ func checkParams(c bot.Command) []error {
 		names[p.Name] = true
 	}
 	types := map[bot.ParamType]int{}
-	optional := ""
+	optional, before := "", 0
 	for i, p := range slices.Concat(c.Params, c.Options) {
 		option := i >= len(c.Params)
 		sort, forbidden := "argument", p.Type == bot.TypeFlag
@@ -122,7 +122,8 @@ func checkParams(c bot.Command) []error {
 		}
 		if p.Optional {
 			optional = p.Name
-		} else if optional != "" {
+			before++
+		} else if optional != "" && !mayBeSkipped(c.Params, i, before) {
 			fault("needs %q after %q, which may be left out", p.Name, optional)
 		}
 		if p.Type == bot.TypeLine && i != len(c.Params)-1 {
@@ -136,6 +137,14 @@ func checkParams(c bot.Command) []error {
 		}
 	}
 	return faults
+}
+
+// mayBeSkipped reports whether argument i, which is needed, may stand after one
+// that may be left out: it is the last and that is the only one, so that one word
+// for both is its own.
+func mayBeSkipped(params []bot.Param, i, optional int) bool {
+	return i == len(params)-1 && optional == 1 && params[i-1].Optional && params[i-1].Filler == "" &&
+		params[i].Filler == "" && params[i].Type != bot.TypeLine && params[i-1].Type != bot.TypeService && params[i-1].Type != bot.TypeEnvironment
 }
 
 func checkChoices(p bot.Param) []error {

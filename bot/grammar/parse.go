@@ -119,6 +119,7 @@ func (g *Grammar) parse(c bot.Command, line string, from int) (Parsed, error) {
 	a := &arguments{command: c, options: optionsOf(c), given: map[string]word{}}
 	left, filler, err := a.collect(&scanner{line: line, at: from})
 	if err == nil {
+		left = a.skip(left)
 		err = a.missing(left, filler)
 	}
 	if err != nil {
@@ -190,6 +191,23 @@ func (a *arguments) collect(s *scanner) (left []bot.Param, filler string, err er
 			return nil, "", err
 		}
 	}
+}
+
+// skip gives the word of an optional argument that stands before the last one to
+// that one, where there was one word for both. It gives back what is left then.
+func (a *arguments) skip(left []bot.Param) []bot.Param {
+	last := len(a.command.Params) - 1
+	if len(left) != 1 || last < 1 || left[0].Optional || left[0].Name != a.command.Params[last].Name {
+		return left
+	}
+	before := a.command.Params[last-1]
+	w, given := a.given[before.Name]
+	if !before.Optional || !given {
+		return left
+	}
+	delete(a.given, before.Name)
+	a.given[left[0].Name] = w
+	return nil
 }
 
 // missing refuses a line that lacks one of the arguments left over.

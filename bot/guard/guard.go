@@ -96,7 +96,7 @@ func because(s, reason string) string {
 	return s + ": " + reason
 }
 
-func clock(t time.Time) string { return t.UTC().Format("01-02 15:04 MST") }
+func clock(t time.Time) string { return bot.Moment(t) }
 
 // Keeper reads what stands. Safe for concurrent use.
 type Keeper struct {

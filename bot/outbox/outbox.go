@@ -3,7 +3,7 @@
 // it at least once, however often the network fails in between.
 //
 // Cards of one channel are delivered one after another in the order they were
-// enqueued, channels side by side. The cards of ordered channels (the audit
+// enqueued, channels side by side, over all replicas; see claim.go. The cards of ordered channels (the audit
 // channel) never overtake one another; others step aside for a while when
 // their delivery fails.
 package outbox
@@ -38,6 +38,9 @@ type Deliverer struct {
 	Logger *slog.Logger
 	// Timeout bounds one delivery; default 15 seconds.
 	Timeout time.Duration
+	// Owner tells this start of this process from all others on the same
+	// database.
+	Owner string
 	// Draining, when closed, has Run deliver what is due and return when nothing
 	// more is.
 	Draining <-chan struct{}
@@ -50,6 +53,8 @@ type Deliverer struct {
 	busy  map[bot.ChannelID]bool
 	rests map[bot.ChannelID]time.Time // until when nothing is delivered there
 	told  map[bot.ChannelID]bool      // the log has that nothing is taken there
+	// claims are the channels that this replica holds.
+	claims map[bot.ChannelID]held
 }
 
 // comeAndGo is a bot.Chat whose channels exist only while somebody is there,
@@ -75,14 +80,16 @@ const (
 	lasting = time.Minute
 	maxTold = 1024
 	// commit bounds noting what was delivered, which is done also when the
-	// Deliverer is told to stop: it would be delivered twice otherwise.
-	commit = 8 * time.Second
+	// Deliverer is told to stop: it would be delivered twice otherwise. It is
+	// more than finding out what became of a lost commit takes.
+	commit = 15 * time.Second
 )
 
 func (d *Deliverer) init() {
 	d.once.Do(func() {
 		d.wake = make(chan struct{}, 1)
 		d.busy, d.rests, d.told = map[bot.ChannelID]bool{}, map[bot.ChannelID]time.Time{}, map[bot.ChannelID]bool{}
+		d.claims = map[bot.ChannelID]held{}
 		if d.Timeout <= 0 {
 			d.Timeout = 15 * time.Second
 		}
@@ -106,7 +113,10 @@ func (d *Deliverer) Wake() {
 func (d *Deliverer) Run(ctx context.Context) error {
 	d.init()
 	var channels conc.WaitGroup
-	defer channels.Wait()
+	defer func() {
+		channels.Wait()
+		d.giveBack(ctx, true)
+	}()
 	var swept time.Time
 	for {
 		nap, draining, begun := longest, closed(d.Draining), 0
@@ -116,7 +126,9 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		}
 		// What is being delivered while this looks may be gone when it has looked.
 		atWork := d.atWork()
-		due, next, err := d.due(ctx)
+		d.giveBack(ctx, false)
+		now := d.Clock.Now()
+		due, next, err := d.due(ctx, now)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -126,6 +138,10 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			for channel, cards := range byChannel(due) {
 				if atWork[channel] {
 					continue // its end wakes this again
+				}
+				if d.away(channel, cards) {
+					nap = min(nap, lookElsewhere)
+					continue
 				}
 				ok, rest := d.take(channel)
 				if rest > 0 {
@@ -138,7 +154,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 					})
 				}
 			}
-			if !next.IsZero() {
+			if next.After(now) { // else another replica has a claim on it
 				nap = min(nap, max(next.Sub(d.Clock.Now()), 5*time.Millisecond))
 			}
 		}
@@ -172,9 +188,9 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-func (d *Deliverer) due(ctx context.Context) (due []store.Outgoing, next time.Time, err error) {
+func (d *Deliverer) due(ctx context.Context, now time.Time) (due []store.Outgoing, next time.Time, err error) {
 	err = d.Store.View(ctx, func(r store.Reader) error {
-		if due, err = r.OutgoingDue(d.Clock.Now(), batch); err != nil || len(due) > 0 {
+		if due, err = r.OutgoingDue(now, d.Owner, batch); err != nil || len(due) > 0 {
 			return err
 		}
 		next, _, err = r.NextOutgoing()
@@ -240,7 +256,19 @@ func (d *Deliverer) deliverAll(ctx context.Context, cards []store.Outgoing) (unt
 		if ctx.Err() != nil {
 			return time.Time{}
 		}
+		ok, err := d.hold(ctx, o.Channel)
+		if err != nil && ctx.Err() == nil {
+			d.Logger.Error("claim a channel", "channel", string(o.Channel), "err", err)
+			return d.Clock.Now().Add(firstRetry)
+		}
+		if !ok {
+			return time.Time{}
+		}
 		until, err := d.deliver(ctx, o)
+		if errors.Is(err, store.ErrClaimLost) {
+			d.Logger.Warn("another replica delivers to the channel now; the card may come twice", "channel", string(o.Channel), "card", o.Key)
+			return time.Time{}
+		}
 		if err != nil && ctx.Err() == nil {
 			// What became of it cannot be noted: not again at once, or a store
 			// that cannot write would flood the channel.
@@ -277,6 +305,10 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, ctx.Err()
+	}
+	if errors.Is(err, store.ErrClaimLost) {
+		d.let(o.Channel)
+		return time.Time{}, err
 	}
 	if !passing(err, o.Tries) {
 		d.Logger.Error("a card was refused for good", "channel", string(o.Channel), "card", o.Key, "kind", string(bot.KindOf(err)), "err", err)
@@ -332,6 +364,12 @@ func (d *Deliverer) hand(ctx context.Context, chat bot.Chat, delivery bot.Delive
 			err = &bot.Error{Op: chat.Network() + ".deliver", Kind: bot.Internal, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 	}()
+	// Whoever was stopped and continued finds its claim over here.
+	if d.left(delivery.Channel) <= 0 {
+		return "", &bot.Error{Op: "outbox.deliver", Kind: bot.Conflict, Say: "the claim on the channel is over", Err: store.ErrClaimLost}
+	}
+	ctx, done := d.during(ctx, delivery.Channel)
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	return chat.Deliver(ctx, delivery)
@@ -376,7 +414,7 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string)
 	d.mu.Lock()
 	delete(d.told, o.Channel)
 	d.mu.Unlock()
-	return d.note(ctx, func(tx store.Tx) error {
+	return d.under(ctx, o.Channel, func(tx store.Tx) error {
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
@@ -397,13 +435,20 @@ func (d *Deliverer) postpone(ctx context.Context, o store.Outgoing, level slog.L
 		}
 	}
 	d.Logger.Log(ctx, level, "a card is put off", "channel", string(o.Channel), "card", o.Key, "tries", o.Tries+1, "for", wait, "err", cause)
-	return until, d.note(ctx, func(tx store.Tx) error {
-		return tx.Postpone(o.ID, now.Add(wait), o.Tries+1)
+	err = d.under(ctx, o.Channel, func(tx store.Tx) error {
+		if err := tx.Postpone(o.ID, now.Add(wait), o.Tries+1); err != nil {
+			return err
+		}
+		return store.Release(tx, store.ChannelClaim(o.Channel), d.Owner) // another may reach it
 	})
+	if err == nil {
+		d.let(o.Channel)
+	}
+	return until, err
 }
 
 func (d *Deliverer) giveUp(ctx context.Context, o store.Outgoing, cause string) error {
-	return d.note(ctx, func(tx store.Tx) error {
+	return d.under(ctx, o.Channel, func(tx store.Tx) error {
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
@@ -412,10 +457,4 @@ func (d *Deliverer) giveUp(ctx context.Context, o store.Outgoing, cause string) 
 		}
 		return nil
 	})
-}
-
-func (d *Deliverer) note(ctx context.Context, f func(tx store.Tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commit)
-	defer cancel()
-	return d.Store.Update(ctx, f)
 }

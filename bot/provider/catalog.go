@@ -10,6 +10,9 @@ import (
 // Bindings is what one target is bound to; nil where nothing is.
 type Bindings struct {
 	Deploy Deployer
+	Scale  Scaler
+	// Bounds of what Scale may set, by dimension; "" for its first.
+	Bounds map[string]Bounds
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string
@@ -116,6 +119,10 @@ func (c *Catalog) Has(t bot.Target) bool {
 	_, ok := c.bindings[t]
 	return ok
 }
+
+// FactBinding is the precondition that a target's bindings are configured as
+// they were: what is run there is part of what was agreed to.
+const FactBinding = "binding"
 
 // Digest tells the configuration of a target's bindings from an earlier one.
 func (c *Catalog) Digest(t bot.Target) string { return c.bindings[t].Digest }

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +23,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	_ "modernc.org/sqlite" // attackers open the database behind the bot's back
 
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/audit"
@@ -35,12 +33,28 @@ import (
 // as it is shipped, and what they are told, what the platform did and what the
 // log says must agree.
 func TestConversations(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
-		Setup:              setStage,
-		Cmds:               cast(),
-		Condition:          condition,
-		RequireUniqueNames: true,
+	everywhere(t, func(t *testing.T) {
+		set := func(env *testscript.Env) error {
+			if err := setStage(env); err != nil || !onServer(t) {
+				return err
+			}
+			return useServer(env)
+		}
+		testscript.Run(t, testscript.Params{
+			Dir:   "testdata",
+			Setup: set,
+			Cmds:  cast(),
+			Condition: func(name string) (bool, error) {
+				switch name {
+				case "sqlite":
+					return !onServer(t), nil
+				case "postgres":
+					return onServer(t), nil
+				}
+				return condition(name)
+			},
+			RequireUniqueNames: true,
+		})
 	})
 }
 
@@ -104,7 +118,8 @@ func setStage(env *testscript.Env) error {
 	argv := func(verb string) string { return fmt.Sprintf("[%q, %q, %q]", self, platformArg, verb) }
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
-	text := strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
+	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "10s" }`, argv("scale"), argv("current"))
+	text := strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -144,7 +159,7 @@ func cast() map[string]command {
 	cmds := map[string]command{
 		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
-		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "live": live, "effects": effects, "sql": runSQL,
+		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
 		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
@@ -217,7 +232,7 @@ func program(ctx context.Context, ts *testscript.TestScript, config string, args
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = programName
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "NO_COLOR", "NOTIFY_SOCKET", "WATCHDOG_USEC", databaseVar} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Env = append(cmd.Env, "QUARTERDECK_CONFIG="+ts.MkAbs(config))
@@ -424,6 +439,11 @@ func outside(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "live")), []byte(args[1]), 0o600))
 }
 
+// capacity ENV COUNT scales behind the bot's back.
+func setCapacity(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(filepath.Join("platform", args[0], "count")), []byte(args[1]), 0o600))
+}
+
 // live ENV VERSION looks at the platform itself.
 func live(ts *testscript.TestScript, _ bool, args []string) {
 	if got := ts.ReadFile(filepath.Join("platform", args[0], "live")); got != args[1] {
@@ -445,18 +465,6 @@ func effects(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if fmt.Sprint(count) != args[0] {
 		ts.Fatalf("%q happened %d times, not %s:\n%s", args[1], count, args[0], raw)
-	}
-}
-
-// sql STATEMENT changes the bot's database as somebody with its file would.
-func runSQL(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
-	defer db.Close()
-	done, err := db.Exec(args[0])
-	ts.Check(err)
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
-		ts.Fatalf("%s changed nothing: %v", args[0], err)
 	}
 }
 
@@ -486,23 +494,21 @@ func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
 
 // await-seen TARGET VERSION waits until the bot has seen what is live there.
 func awaitSeen(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
+	db, _ := behind(ts)
 	defer db.Close()
 	eventually(ts, args[0]+" is seen with "+args[1], func() bool {
 		var body string
-		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = ?`, "release/"+args[0]).Scan(&body)
+		err := db.QueryRow(`SELECT body FROM documents WHERE kind = 'observed' AND id = $1`, "release/"+args[0]).Scan(&body)
 		return err == nil && strings.Contains(body, fmt.Sprintf(`"text":%q`, args[1]))
 	})
 }
 
 // counted COUNT KIND counts the records of a kind.
 func counted(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
+	db, _ := behind(ts)
 	defer db.Close()
 	var n string
-	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = ?`, args[1]).Scan(&n))
+	ts.Check(db.QueryRow(`SELECT count(*) FROM records WHERE kind = $1`, args[1]).Scan(&n))
 	if n != args[0] {
 		ts.Fatalf("%s records of kind %s, not %s", n, args[1], args[0])
 	}
@@ -523,8 +529,7 @@ func inOrder(ts *testscript.TestScript, _ bool, args []string) {
 // complete FILE waits until the audit channel's file tells of every record of a
 // run and of every denial, and checks that it does so in their order.
 func complete(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("quarterdeck.db")+"?_pragma=busy_timeout(5000)")
-	ts.Check(err)
+	db, _ := behind(ts)
 	defer db.Close()
 	rows, err := db.Query(`SELECT seq FROM records WHERE run > 0 OR kind = 'denied' ORDER BY seq`)
 	ts.Check(err)

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"quarterdeck/adapters/sqlite"
 	"quarterdeck/bot/store"
 )
 
@@ -45,6 +44,8 @@ type stage struct {
 	t   *testing.T
 	bin string
 	dir string
+	// address is where the bots' database is, "" for a file in dir.
+	address string
 }
 
 func newStage(t *testing.T) *stage {
@@ -58,7 +59,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &stage{t, bin, dir}
+	s := &stage{t: t, bin: bin, dir: dir}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +67,12 @@ func newStage(t *testing.T) *stage {
 	argv := func(verb string) string { return fmt.Sprintf("[%q, %q, %q]", self, platformArg, verb) }
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "20s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
-	s.write("config.toml", strings.NewReplacer("DEPLOY", deploy, "os:UID", fmt.Sprintf("os:%d", os.Getuid()),
+	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "20s" }`, argv("scale"), argv("current"))
+	s.write("config.toml", strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid()),
 		`dir = "platform"`, "dir = \"platform\"\nboot_id = \"boot_id\"").Replace(stageConfig))
+	if onServer(t) {
+		s.useServer()
+	}
 	s.write("boot_id", "the first boot\n")
 	s.write("platform/staging/live", "v1")
 	s.write("platform/prod/live", "v1")
@@ -116,7 +121,7 @@ func (s *stage) serve(config, socket, point string, env ...string) *exec.Cmd {
 	}
 	defer log.Close()
 	cmd := exec.Command(s.bin, "serve", "--config", s.path(config))
-	cmd.Env = append(os.Environ(), "QUARTERDECK_STOP_AT="+point, "QUARTERDECK_STOP_FILE="+s.path("stopped"))
+	cmd.Env = s.environ("QUARTERDECK_STOP_AT="+point, "QUARTERDECK_STOP_FILE="+s.path("stopped"))
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
@@ -157,7 +162,7 @@ func (s *stage) ask(line string) *asked {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*crashPatience)
 	s.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, s.bin, "run", "--as", "dev", "--config", s.path("config.toml"), "--", line)
-	cmd.Stdout, cmd.Stderr = &a.out, &a.out
+	cmd.Env, cmd.Stdout, cmd.Stderr = s.environ(), &a.out, &a.out
 	go func() {
 		_ = cmd.Run()
 		a.done <- cmd.ProcessState.ExitCode()
@@ -199,10 +204,15 @@ func (s *stage) effects(what string) int {
 // the log; the log must verify.
 func (s *stage) kinds(run int64) []string {
 	s.t.Helper()
-	if out, err := exec.Command(s.bin, "audit", "verify", "--config", s.path("config.toml")).CombinedOutput(); err != nil {
+	audit := func(verb string) *exec.Cmd {
+		cmd := exec.Command(s.bin, "audit", verb, "--config", s.path("config.toml"))
+		cmd.Env = s.environ()
+		return cmd
+	}
+	if out, err := audit("verify").CombinedOutput(); err != nil {
 		s.t.Errorf("the log does not verify: %v\n%s", err, out)
 	}
-	out, err := exec.Command(s.bin, "audit", "export", "--config", s.path("config.toml")).Output()
+	out, err := audit("export").Output()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -239,7 +249,9 @@ func all() bool { return os.Getenv("QUARTERDECK_TEST_ALL") != "" }
 // TestKilledAtEveryPoint kills the real program with -9 at every point of the
 // road, for a deployment and for a rollback: afterwards each was done exactly
 // once, and the log tells of it whole.
-func TestKilledAtEveryPoint(t *testing.T) {
+func TestKilledAtEveryPoint(t *testing.T) { everywhere(t, killedAtEveryPoint) }
+
+func killedAtEveryPoint(t *testing.T) {
 	points := []string{"message received", "slot taken", "intent committed", "call begun", "call returned", "outcome known"}
 	if !all() {
 		points = points[2:5:5]
@@ -286,7 +298,9 @@ func TestKilledAtEveryPoint(t *testing.T) {
 
 // TestKilledMidRun kills the bot while the platform's program works and has
 // not answered: the program goes on, and its end is found.
-func TestKilledMidRun(t *testing.T) {
+func TestKilledMidRun(t *testing.T) { everywhere(t, killedMidRun) }
+
+func killedMidRun(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.write("platform/staging/slow", "")
@@ -307,7 +321,9 @@ func TestKilledMidRun(t *testing.T) {
 
 // TestStoppedPastItsLease stops the bot in the middle of its first call for
 // longer than its lease, and lets it go on.
-func TestStoppedPastItsLease(t *testing.T) {
+func TestStoppedPastItsLease(t *testing.T) { everywhere(t, stoppedPastItsLease) }
+
+func stoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	bot := s.serve("config.toml", "q.sock", "call begun")
@@ -334,7 +350,9 @@ func (s *stage) signal(bot *exec.Cmd, sig os.Signal) {
 // TestSuccessorDidItMeanwhile stops the bot in the middle of its first call; a
 // second one takes the run over and ends it. The first, let go on, has lost its
 // lease: it must neither act nor write.
-func TestSuccessorDidItMeanwhile(t *testing.T) {
+func TestSuccessorDidItMeanwhile(t *testing.T) { everywhere(t, successorDidItMeanwhile) }
+
+func successorDidItMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	bot := s.serve("config.toml", "q.sock", "call begun", "QUARTERDECK_STOP_HOLD=1")
@@ -373,7 +391,7 @@ func TestSuccessorDidItMeanwhile(t *testing.T) {
 func (s *stage) writable() bool {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 	defer cancel()
-	db, err := sqlite.Open(ctx, s.path("quarterdeck.db"))
+	db, err := s.open(ctx)
 	if err != nil {
 		return false
 	}
@@ -383,7 +401,9 @@ func (s *stage) writable() bool {
 
 // TestHostRestartedMidRun changes the boot id under a deployment that was under
 // way: what came of it cannot be known, and that is what the bot says.
-func TestHostRestartedMidRun(t *testing.T) {
+func TestHostRestartedMidRun(t *testing.T) { everywhere(t, hostRestartedMidRun) }
+
+func hostRestartedMidRun(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.write("platform/staging/slow", "")
@@ -407,7 +427,9 @@ func TestHostRestartedMidRun(t *testing.T) {
 // TestKilledAtRandom deploys again and again and kills the bot at a random
 // moment of each deployment, and once more soon after it came back: every one
 // is done exactly once, and the log tells of each whole.
-func TestKilledAtRandom(t *testing.T) {
+func TestKilledAtRandom(t *testing.T) { everywhere(t, killedAtRandom) }
+
+func killedAtRandom(t *testing.T) {
 	storms, each := 1, 2
 	if all() {
 		storms, each = 4, 8

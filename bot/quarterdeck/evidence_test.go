@@ -10,8 +10,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// holds TEXT looks for bytes in every file of the bot's database.
+// holds TEXT looks for bytes in every file of the bot's database, or in every
+// row of one on a server.
 func holds(ts *testscript.TestScript, neg bool, args []string) {
+	db, onServer := behind(ts)
+	defer db.Close()
+	if onServer {
+		if n := bytesIn(ts, db, args[0]); (n > 0) == neg {
+			ts.Fatalf("%q is in %d rows of the database", args[0], n)
+		}
+		return
+	}
 	files, err := filepath.Glob(ts.MkAbs("quarterdeck.db*"))
 	ts.Check(err)
 	found := false

@@ -37,13 +37,13 @@ roles = ["developer"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "status", "history", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt"]
+permissions = ["deploy", "rollback", "restart", "scale", "scale.override", "status", "history", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt"]
 targets = ["*/*"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
 [[require]]
-permissions = ["deploy", "restart"]
+permissions = ["deploy", "restart", "scale"]
 targets = ["*/*"]
 confirm = true
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +41,8 @@ func stagePlatform(verb string, component ...string) (code int) {
 			return say(1, "failed", "the platform does not answer")
 		}
 		deploying, _ := os.ReadFile(at("deploying")) // empty when nothing is
-		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"version": string(live), "running": 2, "healthy": 2, "desired": 2, "deploying": string(deploying)})
+		count := stageCount(env)
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"version": string(live), "running": count, "healthy": count, "desired": count, "deploying": string(deploying)})
 		return 0
 	case "releases":
 		var all []map[string]any
@@ -59,6 +61,9 @@ func stagePlatform(verb string, component ...string) (code int) {
 	if err != nil {
 		return say(1, "failed", "%v", err)
 	}
+	if verb == "scale" {
+		version = os.Getenv("OP_COUNT")
+	}
 	if _, err := fmt.Fprintf(log, "%s %s %s by %s from %s because %q as %s\n", verb, env, version,
 		os.Getenv("OP_ACTOR"), os.Getenv("OP_FROM"), os.Getenv("OP_REASON"), os.Getenv("OP_ID")); err != nil {
 		return say(1, "failed", "%v", err)
@@ -71,6 +76,23 @@ func stagePlatform(verb string, component ...string) (code int) {
 		return say(1, "failed", "could not sign in with %s", os.Getenv("TOKEN"))
 	case there("fail"):
 		return say(1, "failed", "the disk is full")
+	}
+	if verb == "scale" {
+		say(0, "scaling", "one after the other")
+		for end := time.Now().Add(time.Minute); there("slow") && time.Now().Before(end); {
+			select {
+			case <-term:
+				return say(1, "aborted", "stopped; there are %d", stageCount(env))
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		if err := os.WriteFile(at("count.new"), []byte(version), 0o600); err != nil {
+			return say(1, "failed", "%v", err)
+		}
+		if err := os.Rename(at("count.new"), at("count")); err != nil {
+			return say(1, "failed", "%v", err)
+		}
+		return say(0, "done", "%s runs %s instances", env, version)
 	}
 	if err := os.WriteFile(at("deploying"), []byte(version), 0o600); err != nil {
 		return say(1, "failed", "%v", err)
@@ -97,6 +119,19 @@ func stagePlatform(verb string, component ...string) (code int) {
 		return say(1, "failed", "%v", err)
 	}
 	return say(0, "done", "%s is live in %s", version, env)
+}
+
+// stageCount gives how many instances an environment is said to have.
+func stageCount(env string) int {
+	raw, err := os.ReadFile(filepath.Join(env, "count"))
+	if err != nil {
+		return 2 // as it was in the beginning
+	}
+	n, err := strconv.Atoi(string(raw))
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // stageConfig is a small team's. The scripts change it with rewrite.
@@ -138,21 +173,21 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "lock", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "run.read"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer", "sre"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt"]
+permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]
 permissions = ["status"]
 targets = ["shop/staging"]
 [[require]]
-permissions = ["deploy", "restart"]
+permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
@@ -167,6 +202,8 @@ retry_after = "50ms"
 
 [service.shop.staging]
 deploy = DEPLOY
+scale = SCALE
 [service.shop.prod]
 deploy = DEPLOY
+scale = SCALE
 `

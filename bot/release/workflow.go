@@ -18,7 +18,7 @@ const FactLive = "live"
 
 // FactBinding is the precondition that a target's bindings are configured as
 // they were: what is run there for a deployment is part of what was agreed to.
-const FactBinding = "binding"
+const FactBinding = provider.FactBinding
 
 // Facts gives the preconditions of a change of a target where a is live.
 func Facts(c *provider.Catalog, t bot.Target, a provider.Artefact) []bot.Fact {

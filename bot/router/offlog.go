@@ -37,8 +37,8 @@ func unrecorded(ctx context.Context) error {
 // the network should deliver it again.
 func (r *Router) notTaken(ctx context.Context, m bot.Message, why error) (bot.Receipt, error) {
 	switch {
-	case r.Emergency == nil || ctx.Err() != nil:
-		return bot.Receipt{}, why
+	case r.Emergency == nil || ctx.Err() != nil || errors.Is(why, store.ErrUncertain):
+		return bot.Receipt{}, why // it may be in the inbox, and be acted on from there
 	case !r.Emergency.Take(m.ID):
 		return bot.Receipt{Duplicate: true}, nil
 	}

@@ -66,6 +66,7 @@ type Router struct {
 
 // shared is what the Routers of one process have in common.
 type shared struct {
+	owner   string                 // this start of this process, for claims
 	now     atomic.Pointer[Router] // handles what arrives
 	arrived chan bot.Message
 	outside chan offLog // messages that the store did not take
@@ -74,12 +75,13 @@ type shared struct {
 
 	mu     sync.Mutex
 	active map[string]bool // message IDs being handled by this process
+	mine   map[string]bool // received by this process, and not handled yet
 }
 
 // New makes a Router; Run makes it handle what Receive takes in.
 func New(c Config) *Router {
 	c = c.complete()
-	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
+	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{owner: c.IDs.New(), mine: map[string]bool{}, arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
 		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
 	r.now.Store(r)
 	return r
@@ -157,6 +159,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if !fresh || r.answered(m) {
 		return bot.Receipt{Duplicate: true}, nil
 	}
+	r.expect(m.ID)
 	r.Meter.Received(r.Clock.Now().Sub(m.Received))
 	r.Reach("message received")
 	select {
@@ -229,7 +232,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-r.Draining:
 			return nil
 		case m := <-r.arrived:
-			r.dispatch(ctx, &workers, m)
+			r.dispatch(ctx, &workers, m, false)
 		case m := <-r.outside:
 			workers.Go(func() { r.now.Load().offLog(ctx, m) })
 		case <-sweep.C:
@@ -245,7 +248,12 @@ func (r *Router) Run(ctx context.Context) error {
 const claims = 24 * time.Hour
 
 func (r *Router) forget(ctx context.Context) {
-	err := r.Store.Update(ctx, func(tx store.Tx) error { return tx.Forget(r.Clock.Now().Add(-claims)) })
+	err := r.Store.Update(ctx, func(tx store.Tx) error {
+		if err := forgetClaims(tx, r.Clock.Now().Add(-time.Hour)); err != nil {
+			return err
+		}
+		return tx.Forget(r.Clock.Now().Add(-claims))
+	})
 	if err != nil && ctx.Err() == nil {
 		r.Logger.Error("forget old messages", "err", err)
 	}
@@ -254,7 +262,7 @@ func (r *Router) forget(ctx context.Context) {
 func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 	var found []store.Inbound
 	err := r.Store.View(ctx, func(rd store.Reader) (err error) {
-		found, err = rd.Unfinished(cap(r.slots))
+		found, err = rd.Unfinished(4 * cap(r.slots)) // other replicas have theirs among them
 		return err
 	})
 	if err != nil {
@@ -263,18 +271,30 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 		}
 		return
 	}
+	kept := found[:0]
 	for _, in := range found {
 		if r.answered(in.Message) {
 			r.close(ctx, in.Message)
 			continue
 		}
-		r.dispatch(ctx, workers, in.Message)
+		kept = append(kept, in)
+	}
+	own, others := r.claimable(kept)
+	for _, m := range own {
+		r.dispatch(ctx, workers, m, false)
+	}
+	taken, err := r.claim(ctx, others)
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Error("take messages over", "err", err)
+	}
+	for _, m := range taken {
+		r.dispatch(ctx, workers, m, true)
 	}
 }
 
 // dispatch hands a message to a worker. Urgent lines do not wait for one of
-// the bounded places; the others do, in the inbox.
-func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message) {
+// the bounded places; the others do, in the inbox. taken says that it is claimed.
+func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message, taken bool) {
 	r.mu.Lock()
 	if r.active[m.ID] {
 		r.mu.Unlock()
@@ -296,11 +316,14 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 		defer func() {
 			r.mu.Lock()
 			delete(r.active, m.ID)
+			delete(r.mine, m.ID)
 			r.mu.Unlock()
 			if bounded {
 				<-r.slots
 			}
 		}()
+		done := r.keep(ctx, m.ID, taken)
+		defer done()
 		r.now.Load().handle(ctx, m)
 	})
 }
@@ -342,7 +365,9 @@ func (r *Router) handle(ctx context.Context, m bot.Message) {
 	default:
 		// The log itself cannot be written, or the end of a refusal could not be.
 		r.Logger.ErrorContext(ctx, "handle message", "err", err)
-		if r.Emergency != nil && r.Emergency.Take(m.ID) {
+		// Where others share the inbox, one of them acts on the message, or says
+		// that it went stale.
+		if r.Emergency != nil && store.Allowance(r.Store) == 0 && r.Emergency.Take(m.ID) {
 			r.offLog(ctx, offLog{m, err})
 		}
 	}

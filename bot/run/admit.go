@@ -45,6 +45,10 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		held, over = false, nil
 		r, now := &c.run, e.Clock.Now()
+		if now.Before(r.NotBefore) {
+			r.WakeAt = r.NotBefore
+			return e.put(tx, c)
+		}
 		e.outlived(r, now)
 		ahead, err := e.ahead(tx, c)
 		if err != nil {
@@ -75,7 +79,7 @@ func (e *Engine) takeSlot(ctx context.Context, c *current) (held bool, err error
 		}
 		held = true
 		r.WakeAt = now
-		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease)
+		c.row.Holds, c.row.Owner, c.row.Lease = true, e.owner, now.Add(admitLease+e.allowance())
 		return e.put(tx, c)
 	})
 	if err == nil {
@@ -102,7 +106,7 @@ const longAgo = 2 * time.Minute
 // for long, or when what people said to it is older than what they are given
 // to say it.
 func (e *Engine) outlived(r *bot.Run, now time.Time) {
-	if r.Replan && r.Anew != "" {
+	if r.Replan && r.Anew != "" || r.Parent != 0 { // a sequel comes when it comes
 		return
 	}
 	if late := now.Sub(r.WakeAt); late >= longAgo {
@@ -145,6 +149,9 @@ func (e *Engine) ahead(tx store.Tx, c *current) (*current, error) {
 		other, err := e.another(row)
 		if err != nil {
 			return nil, err
+		}
+		if e.Clock.Now().Before(other.run.NotBefore) {
+			continue // its time has not come
 		}
 		if other.run.Plan.WayBack != c.run.Plan.WayBack {
 			if other.run.Plan.WayBack {
@@ -204,6 +211,13 @@ func (e *Engine) preempt(tx store.Tx, r *bot.Run, ahead *current) (gone bool, er
 // if mayReplan.
 func (e *Engine) verify(ctx context.Context, c *current, mayReplan bool) error {
 	r := &c.run
+	if r.Parent != 0 {
+		wf, ok := e.Workflows(r.Plan.Spec.Kind)
+		if !ok {
+			return e.refuse(ctx, c, bot.Errorf(bot.Internal, "this version does not know %s", r.Plan.Spec.Kind))
+		}
+		return e.verifySequel(ctx, c, wf)
+	}
 	asker, dropped, err := e.recheckRights(ctx, r)
 	if err != nil {
 		return e.refuse(ctx, c, err)
@@ -270,6 +284,9 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 	if plan.Noop != "" {
 		r.Result, r.Plan.Noop = plan.Noop, plan.Noop
 		return e.drop(ctx, c)
+	}
+	if plan, err = e.guardedPlan(ctx, call, r.Ask, plan); err != nil {
+		return err
 	}
 	known := r.Plan.Obstacles
 	plan.Slot = r.Plan.Slot // it is the one held

@@ -62,15 +62,15 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	}
 	timing := timingOf(wf, c.run.Ask.Target)
 	interrupted := c.run.InCall
-	var deadline time.Time
+	var deadline, begun time.Time
 	err := e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r, now := &c.run, e.Clock.Now()
 		// Counted from before the commit, as the lease is: a process that was
 		// stopped in between must not call when its lease is over.
-		deadline = time.Now().Add(timing.Call)
+		deadline, begun = time.Now().Add(timing.Call), now
 		r.Fence++
 		r.InCall, r.Acted, r.WakeAt = true, true, now
-		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle)
+		c.row.Owner, c.row.Lease = e.owner, now.Add(timing.Call+timing.Settle+e.allowance())
 		return e.put(tx, c)
 	})
 	if err != nil {
@@ -81,8 +81,8 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	defer cancel()
 	// The provider's settle time counts from here on: what was cut off may still
 	// show. What the call itself has left of its time does not.
-	later := func() time.Time { return e.Clock.Now().Add(timing.Settle) }
-	if call.Err() != nil {
+	later := func() time.Time { return e.Clock.Now().Add(timing.Settle + e.allowance()) }
+	if call.Err() != nil || e.overslept(begun, timing.Call) {
 		if stopped(ctx) {
 			return e.handOver(ctx, c, later())
 		}
@@ -221,6 +221,10 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 		}
 	}
 	docs, err := e.keeps(r, wf)
+	var next []bot.Sequel
+	if err == nil && state == bot.Succeeded {
+		next, err = stated(wf, r.Plan.Spec)
+	}
 	if err != nil {
 		state, kind = bot.Unknown, bot.UnknownKind
 		r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
@@ -228,7 +232,29 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if r.Replaced != 0 && state == bot.Cancelled {
 		r.Result = strings.TrimPrefix(fmt.Sprintf("%s; #%d takes its place", r.Result, r.Replaced), "; ")
 	}
-	return e.settle(tx, c, state, bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}, docs)
+	rec := bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}
+	if state != bot.Succeeded {
+		remind(r, wf, state)
+		return e.settle(tx, c, state, rec, docs)
+	}
+	old, err := e.outdated(tx, r)
+	if err != nil {
+		return err
+	}
+	for _, o := range old {
+		tell(r, fmt.Sprintf("#%d does not come any more", o.run.Number))
+	}
+	children, err := e.expecting(tx, r, next, e.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if err := e.settle(tx, c, state, rec, docs); err != nil {
+		return err
+	}
+	if err := e.supersede(tx, r); err != nil {
+		return err
+	}
+	return e.follow(tx, r, children)
 }
 
 // keeps gives the documents that the workflow keeps of a run that ends as
@@ -278,7 +304,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 			wait = min(be.RetryAfter, e.Patience)
 		}
 		// What the call may have done must be visible before it is looked for.
-		r.WakeAt = now.Add(max(wait, call.timing.Settle))
+		r.WakeAt = now.Add(max(wait, call.timing.Settle+e.allowance()))
 		// Whether the call acted is not known: InCall stays, so that the next
 		// one looks for its marker first.
 		if r.Attempt == 2 {
@@ -301,6 +327,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 		}
 		if r.Step == 0 && !call.interrupted {
 			r.Result = bot.Sentence(callErr, r.Call.ID)
+			missed(r)
 			return e.settle(tx, c, bot.Failed, bot.Record{Kind: bot.FailedKind, Error: kind}, nil)
 		}
 	}
@@ -311,6 +338,7 @@ func (e *Engine) callFailed(ctx context.Context, tx store.Tx, c *current, callEr
 // gaveUp ends a run of which nobody can say what came of it.
 func (e *Engine) gaveUp(tx store.Tx, c *current, wf bot.Workflow, kind bot.Kind) error {
 	c.run.Progress.State = bot.OpUnknown
+	remind(&c.run, wf, bot.Unknown)
 	docs, err := e.keeps(&c.run, wf)
 	if err != nil {
 		docs = nil // it was logged, and unknown is what the run is already

@@ -61,6 +61,9 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		case a == bot.AnswerCancel && r.State != bot.Cancelling:
 			rec.Kind = bot.CancelledKind
 			r.Result = "cancelled by " + c.Who.Name() + " before it began"
+			if r.Parent != 0 {
+				r.Result = fmt.Sprintf("cancelled by %s: what #%d did stays", c.Who.Name(), r.Parent)
+			}
 			return e.settle(tx, cur, bot.Cancelled, rec, nil)
 		case a == bot.AnswerCancel:
 			rec.Kind = bot.Step
@@ -232,7 +235,7 @@ func (e *Engine) theOne(ctx context.Context, c bot.Call, a bot.Answer) (int64, e
 		case bot.AnswerDeny:
 			ok = r.State == bot.Waiting && (mine || len(e.approves(r, c.Who)) > 0)
 		case bot.AnswerCancel:
-			ok = mine
+			ok = mine && !r.Pending() // one that comes by itself is ended by its number alone
 		case bot.AnswerReview:
 			ok = r.State.Settled() && e.mayReview(r, c.Who).Allowed
 		}

@@ -151,6 +151,10 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		}
 		card.Footer = "expires in " + strings.Replace(until.String(), "m0s", "m", 1)
 	case bot.Queued:
+		if r.Pending() {
+			pendingCard(r, &card)
+			break
+		}
 		card.Title = title("queued")
 		if r.Progress.Text == "" { // nothing is ahead of it
 			card.Title = title("starting")
@@ -204,6 +208,15 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
+}
+
+// pendingCard shows a sequel: nobody needs to wait for it or to answer.
+func pendingCard(r *bot.Run, card *bot.Card) {
+	card.Title = fmt.Sprintf("#%d %s: comes at %s", r.Number, r.Plan.Summary, bot.Moment(r.NotBefore))
+	card.Text = strings.Join(nonEmpty(fmt.Sprintf("follows #%d by itself", r.Parent), r.Progress.Text), "; ")
+	card.Fields = append([]bot.Field(nil), r.Plan.Preview...)
+	card.Phase, card.Tone = bot.PhaseDone, bot.Plain
+	card.Buttons = []bot.Button{{Label: "Do not", Line: fmt.Sprintf("cancel %d", r.Number)}}
 }
 
 func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {

@@ -93,12 +93,13 @@ type shared struct {
 	active map[int64]string  // runs this process is working on, with their slots
 	held   map[string]int    // slots in which nothing is begun; see Emergency
 	begun  map[int64]*Engine // runs under way, by what they were begun with
+	mine   map[int64]bool    // runs this process worked on last, as far as it knows
 }
 
 // New makes an Engine; Run makes it work.
 func New(c Config) *Engine {
 	e := &Engine{Config: c.complete(), shared: &shared{owner: c.IDs.New(), wake: make(chan struct{}, 1),
-		active: map[int64]string{}, held: map[string]int{}, begun: map[int64]*Engine{}}}
+		active: map[int64]string{}, held: map[string]int{}, begun: map[int64]*Engine{}, mine: map[int64]bool{}}}
 	e.now.Store(e)
 	return e
 }
@@ -180,6 +181,10 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
+				if wait := e.leave(row); wait > 0 {
+					nap = min(nap, wait)
+					continue
+				}
 				if e.begin(row) {
 					workers.Go(func() {
 						defer e.end(row.Number)
@@ -245,6 +250,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 			e.snooze(ctx, row.Number, 10*time.Second)
 		}
 	}()
+	e.own(row.Number)
 	c, err := e.decode(row)
 	if err == nil {
 		ctx = logging.With(ctx, slog.String("request", c.run.Call.ID), slog.String("message", c.run.Call.Message), slog.String("person", c.run.Call.Who.Person))
@@ -256,6 +262,9 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
 		}
+	}
+	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {
+		e.disowned(row.Number)
 	}
 	if errors.Is(err, errSwitched) {
 		if c, err = e.load(ctx, row.Number); err == nil {

@@ -42,7 +42,7 @@ func (e *Engine) request(r *bot.Run, who bot.Identity) bot.Request {
 // freeze; that what it goes back to is marked bad stands against it as well.
 func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obstacle) error {
 	for _, o := range obstacles {
-		if r.Plan.WayBack && o.Permission != bot.MayOverrideBad {
+		if (r.Plan.WayBack || r.Parent != 0 && r.Plan.Returning) && o.Permission != bot.MayOverrideBad {
 			continue
 		}
 		if o.Permission == "" {

@@ -111,14 +111,14 @@ func (e *Engine) rewind(tx store.Tx, now time.Time) error {
 		if wf, ok := e.workflow(r); ok {
 			timing = timingOf(wf, r.Ask.Target)
 		}
-		lease := max(timing.Call+timing.Settle, admitLease)
+		lease := max(timing.Call+timing.Settle, admitLease) + e.allowance()
 		if row.Owner != "" && row.Lease.After(now.Add(lease)) {
 			c.row.Lease, changed = now.Add(lease), true
 		}
 		switch life := max(e.ConfirmExpires, e.ApprovalExpires); {
 		case r.State == bot.Waiting && r.Expires.After(now.Add(life)):
 			r.Expires, r.WakeAt, changed = now.Add(life), now.Add(life), true
-		case r.State != bot.Waiting && r.Parent == 0 && r.WakeAt.After(now.Add(longestLook)):
+		case r.State != bot.Waiting && r.NotBefore.IsZero() && r.WakeAt.After(now.Add(longestLook)):
 			r.WakeAt, changed = now, true
 		}
 		if !changed {
@@ -137,7 +137,7 @@ func (e *Engine) rewind(tx store.Tx, now time.Time) error {
 func (e *Engine) hurryCards(ctx context.Context, now time.Time) {
 	var cards []store.Outgoing
 	err := e.Store.View(ctx, func(rd store.Reader) (err error) {
-		cards, err = rd.OutgoingDue(now.Add(100*365*24*time.Hour), maxOpen)
+		cards, err = rd.OutgoingDue(now.Add(100*365*24*time.Hour), "", maxOpen)
 		return err
 	})
 	late := cards[:0]

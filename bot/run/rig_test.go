@@ -39,6 +39,7 @@ import (
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
+	"quarterdeck/commands/scale"
 )
 
 func TestMain(m *testing.M) {
@@ -91,13 +92,13 @@ func rules() auth.Rules {
 	r := auth.Rules{
 		Roles: []string{"developer", "sre", "visitor"}, Persons: []string{dev, devTwo, sreOne, sreTwo, outsider},
 		Grants: []auth.Grant{
-			{Where: "test:1", Roles: []string{"developer", "sre"}, Permissions: []string{"deploy", "rollback", "restart"}, Targets: []string{"*/*"}},
-			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override", "break-glass"}, Targets: []string{"*/*"}},
+			{Where: "test:1", Roles: []string{"developer", "sre"}, Permissions: []string{"deploy", "rollback", "restart", "scale"}, Targets: []string{"*/*"}},
+			{Where: "test:2", Roles: []string{"sre"}, Permissions: []string{"run.cancel", "release.override", "scale.override", "break-glass"}, Targets: []string{"*/*"}},
 			{Where: "test:3", Roles: []string{"visitor"}, Permissions: []string{"status", "run.read"}, Targets: []string{"*/*"}},
 		},
 		Requires: []auth.Require{
 			{Where: "test:4", Permissions: []string{"deploy", "restart"}, Targets: []string{asks}, Confirm: true},
-			{Where: "test:5", Permissions: []string{"deploy", "restart"}, Targets: []string{prod}, Confirm: true, Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}},
+			{Where: "test:5", Permissions: []string{"deploy", "restart", "scale"}, Targets: []string{prod}, Confirm: true, Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}},
 			{Where: "test:6", Permissions: []string{"deploy", "restart"}, Targets: []string{two}, Approvals: &bot.ApprovalRule{Count: 2, From: []string{"sre"}}},
 			{Where: "test:7", Permissions: []string{"deploy"}, Targets: []string{ticket}, Reason: true, Ticket: "OPS-[0-9]+"},
 		},
@@ -319,7 +320,8 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	bindings := map[bot.Target]provider.Bindings{}
 	for _, name := range targets() {
-		bindings[target(name)] = provider.Bindings{Deploy: hooked{r.far.Deployer(target(name)), h.hooks}}
+		bindings[target(name)] = provider.Bindings{Deploy: hooked{r.far.Deployer(target(name)), h.hooks},
+			Scale: sizing{r.far.Scaler(target(name)), h.hooks}, Bounds: map[string]provider.Bounds{"": {Min: 1, Max: most, Step: step, Zero: true}}}
 	}
 	catalog := provider.NewCatalog([]string{"free", "asks", "two", "ticket", "prod"}, bindings)
 	h.ledger = release.NewLedger(r.store)
@@ -341,7 +343,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	}
 	h.Engine = run.New(c)
 	all := []bot.Command{deploy.New(catalog, h.ledger), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
-		confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
+		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd
 	}

@@ -19,6 +19,7 @@ func (e *Engine) refuse(ctx context.Context, c *current, why error) error {
 	r, kind := &c.run, bot.KindOf(why)
 	rec := bot.Record{Kind: bot.FailedKind, Error: kind}
 	r.Result = bot.Sentence(why, r.Call.ID)
+	missed(r)
 	switch kind {
 	case bot.Denied:
 		rec.Kind = bot.DeniedRecord
@@ -119,6 +120,14 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 	return e.put(tx, c)
 }
 
+// later gives the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // wakeQueue makes the runs that wait for r's slot due now.
 func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
 	rows, err := tx.Runs(bot.RunFilter{Target: sharers(r), State: bot.Queued, Limit: maxQueue})
@@ -133,8 +142,8 @@ func (e *Engine) wakeQueue(tx store.Tx, r *bot.Run) error {
 		if err != nil {
 			return err
 		}
-		other.run.WakeAt = e.Clock.Now()
-		if r.Plan.WayBack && r.Acted && r.State.Settled() && r.Replaced != other.run.Number {
+		other.run.WakeAt = later(e.Clock.Now(), other.run.NotBefore)
+		if other.run.Parent == 0 && r.Plan.WayBack && r.Acted && r.State.Settled() && r.Replaced != other.run.Number {
 			// Somebody went back while this waited: it must not undo that by
 			// itself, nor go back once more.
 			other.run.Replan, other.run.Anew = true, fmt.Sprintf("#%d went back to an earlier release meanwhile", r.Number)

@@ -88,6 +88,7 @@ func planned(ctx context.Context, cmd bot.Command, c bot.Call) (plan bot.Plan, e
 // create writes the run for the first time: the intent to do it, its card and
 // the end of its message share one commit.
 func (e *Engine) create(ctx context.Context, c *current) error {
+	var created int64
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
 		r := c.run // a copy, since f may run again
 		if done, err := tx.Finish(r.Call.Message); err != nil {
@@ -137,11 +138,13 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 		if err := e.put(tx, next); err != nil {
 			return err
 		}
+		created = number
 		return e.takeOver(tx, &next.run)
 	})
 	if err != nil {
 		return err
 	}
+	e.own(created)
 	e.Posted()
 	e.Wake()
 	return nil
@@ -175,7 +178,11 @@ func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle)
 		passed = append(passed, o.Text)
 	}
 	reason := r.Call.Override
-	if reason == "" {
+	switch {
+	case reason != "":
+	case r.Plan.Returning:
+		reason = "an automatic return passes"
+	default:
 		reason = "a way back passes"
 	}
 	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
@@ -231,7 +238,7 @@ func (e *Engine) retyped(tx store.Tx, r *bot.Run) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if row.Person == r.Call.Who.Person && c.run.Call.Line == r.Call.Line {
+		if row.Person == r.Call.Who.Person && c.run.Parent == 0 && c.run.Call.Line == r.Call.Line {
 			return c.run.Number, nil
 		}
 		if c.run.Acted && c.run.State.Settled() {

@@ -15,7 +15,7 @@ import (
 type Store interface {
 	// Update runs f in one durable, serialised write transaction: when Update
 	// returns nil, everything f wrote is on disk; when f or the commit fails,
-	// nothing is. f must do no I/O of its own, may be run again after
+	// nothing is, unless the Error wraps ErrUncertain. f must do no I/O of its own, may be run again after
 	// another's failure, and must not keep tx. Several callers' f may share one
 	// commit; when one fails, only what it wrote is undone.
 	Update(ctx context.Context, f func(tx Tx) error) error
@@ -162,9 +162,11 @@ type Reader interface {
 	// Unfinished gives up to limit messages in state InboxNew, oldest first.
 	Unfinished(limit int) ([]Inbound, error)
 	// OutgoingDue gives up to limit cards whose NextAt has come, by ID. Of
-	// ordered cards only the first of each channel is given.
-	OutgoingDue(now time.Time, limit int) ([]Outgoing, error)
-	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give.
+	// ordered cards only the first of each channel is given. Channels on which
+	// somebody other than owner has a claim at now are left out; see Claim.
+	OutgoingDue(now time.Time, owner string, limit int) ([]Outgoing, error)
+	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give,
+	// whoever has claims.
 	NextOutgoing() (at time.Time, found bool, err error)
 }
 

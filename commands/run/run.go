@@ -37,7 +37,7 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			for _, rec := range records {
 				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), rec.At.Format("15:04:05"), rec.Person, what(rec)})
 			}
-			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.State), Text: r.Result, Fields: preview(r), Table: table}
+			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing()), Text: r.Result, Fields: preview(r), Table: table}
 			if r.Decision.Rule != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
 			}
@@ -66,6 +66,9 @@ func what(r bot.Record) string {
 	answer := r.Detail["answer"]
 	if r.Kind == bot.Approved || r.Kind == bot.ConfirmedKind {
 		answer = "" // the kind says it
+	}
+	if parent := r.Detail["parent"]; parent != "" {
+		parts = append(parts, "follows #"+parent)
 	}
 	for _, s := range []string{answer, r.Detail["state"], r.Detail["why"], r.Detail["passed"], r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
 		if s != "" && !slices.Contains(parts, s) {

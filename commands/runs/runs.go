@@ -33,7 +33,7 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
 				if (allowed[r.Ask.Target] || r.Ask.Target == bot.Target{}) && len(table.Rows) < 15 {
-					table.Rows = append(table.Rows, []string{fmt.Sprintf("#%d", r.Number), string(r.State), r.Plan.Summary, r.Call.Who.Name(), r.Created.Format("01-02 15:04:05")})
+					table.Rows = append(table.Rows, []string{fmt.Sprintf("#%d", r.Number), r.Standing(), r.Plan.Summary, r.Call.Who.Name(), r.Created.Format("01-02 15:04:05")})
 				}
 			}
 			if len(table.Rows) == 0 {

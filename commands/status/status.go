@@ -68,6 +68,9 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k 
 			if int(silent.Load()) == len(targets) {
 				card.Title, card.Tone, card.Outcome = "what is live is not known: nothing answers", bot.Bad, bot.OutcomeFailed
 			}
+			if len(targets) == 1 {
+				card.Fields = dimensions(ctx, c, targets[0])
+			}
 			return bot.Reply{Card: card}, nil
 		},
 	}
@@ -79,6 +82,9 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 	defer cancel()
 	now := under(t, open)
 	deployer, err := c.Deployer(t)
+	if scaler, bound := c.Scaler(t); err != nil && bound == nil {
+		return capacityRow(ctx, scaler, t, now)
+	}
 	if err != nil {
 		return []string{t.String(), "-", "-", "-", bot.Sentence(err, "status")}, true
 	}
@@ -109,7 +115,7 @@ func under(t bot.Target, open []bot.Run) string {
 	s := ""
 	for _, r := range open {
 		if r.Ask.Target == t {
-			s = join(s, fmt.Sprintf("#%d %s %s", r.Number, r.Plan.Summary, r.State))
+			s = join(s, fmt.Sprintf("#%d %s %s", r.Number, r.Plan.Summary, r.Standing()))
 		}
 	}
 	return s

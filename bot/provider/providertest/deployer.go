@@ -28,6 +28,7 @@ type deployer struct {
 // state is what a handle holds. Op is the far side's name for the operation.
 type state struct {
 	Deployment provider.Deployment `json:"deployment"`
+	Scaling    *provider.Scaling   `json:"scaling,omitempty"` // then there is no Deployment
 	Task       bot.Task            `json:"task"`
 	Op         string              `json:"op,omitempty"`
 	Cancel     bool                `json:"cancel,omitempty"`
@@ -153,7 +154,7 @@ func (d *deployer) advance(ctx context.Context, h bot.Handle, s *state) (bot.Pro
 		s.Lost = true
 		return bot.Progress{
 			State: bot.OpUnknown, Text: "whether it was started cannot be known",
-			Check: "look whether " + s.Deployment.To.Version + " is live in " + d.target.String(),
+			Check: "look whether " + s.to() + " is live in " + d.target.String(),
 		}, nil
 	case h.Interrupted:
 		if id, found := d.far.find(s.Task.Key); found {
@@ -167,11 +168,14 @@ func (d *deployer) advance(ctx context.Context, h bot.Handle, s *state) (bot.Pro
 	case s.Cancel:
 		return bot.Progress{State: bot.OpCancelled, Text: "cancelled before it was started"}, nil
 	}
-	dep := s.Deployment
-	id, err := d.far.start(ctx, Act{
-		Key: s.Task.Key, Actor: s.Task.Actor, Action: dep.Action, Target: d.target,
-		From: dep.From.Version, To: dep.To.Version,
-	})
+	act := Act{
+		Key: s.Task.Key, Actor: s.Task.Actor, Action: s.Deployment.Action, Target: d.target,
+		From: s.Deployment.From.Version, To: s.to(),
+	}
+	if s.Scaling != nil {
+		act.Action, act.From = Scale, s.Scaling.From
+	}
+	id, err := d.far.start(ctx, act)
 	if errors.Is(err, errBarred) {
 		return bot.Progress{State: bot.OpCancelled, Text: "cancelled before it was started"}, nil
 	}
@@ -182,12 +186,20 @@ func (d *deployer) advance(ctx context.Context, h bot.Handle, s *state) (bot.Pro
 	return bot.Progress{State: bot.OpWorking, Text: "started", Next: time.Millisecond}, nil
 }
 
+// to is what the operation brings: a version, or a count.
+func (s *state) to() string {
+	if s.Scaling != nil {
+		return s.Scaling.To
+	}
+	return s.Deployment.To.Version
+}
+
 func (d *deployer) look(ctx context.Context, s *state) (bot.Progress, error) {
 	r, err := d.far.status(ctx, s.Op)
 	if err != nil {
 		return bot.Progress{}, translate(err)
 	}
-	to := s.Deployment.To.Version
+	to := s.to()
 	p := bot.Progress{Percent: &r.percent, Text: "rolling out " + to, Next: time.Millisecond}
 	switch r.state {
 	case rolling:

@@ -14,6 +14,13 @@ import (
 	"quarterdeck/bot/provider"
 )
 
+// Scale is the action of an Act that changes how many instances there are; From
+// and To are then counts.
+const Scale provider.Action = "scale"
+
+// StartCount is how many instances every target runs at the beginning.
+const StartCount = "2"
+
 // The releases of every infrastructure, oldest first. V1 is live everywhere at
 // the beginning; V4 never becomes healthy, so the infrastructure puts back what
 // was live.
@@ -66,6 +73,9 @@ type site struct {
 	since  time.Time
 	lastAt map[string]time.Time
 	op     *operation
+	count  string     // instances wanted
+	actual string     // instances there, "" for as many
+	sizing *operation // the newest scaling
 }
 
 // operation is one deployment as the far side knows it.
@@ -158,6 +168,23 @@ func (i *Infrastructure) SetLive(t bot.Target, version string) {
 	i.goLive(i.site(t), version)
 }
 
+// Count gives how many instances a target wants.
+func (i *Infrastructure) Count(t bot.Target) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.catchUp()
+	return i.site(t).count
+}
+
+// SetCount changes how many instances a target wants at once, as somebody else
+// might do.
+func (i *Infrastructure) SetCount(t bot.Target, count string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.site(t)
+	s.count, s.actual = count, ""
+}
+
 // Hold keeps operations from ending, however often they are looked at, until
 // release is called. Stopping them still works.
 func (i *Infrastructure) Hold() (release func()) {
@@ -189,7 +216,7 @@ func (i *Infrastructure) artefact(version string) provider.Artefact {
 func (i *Infrastructure) site(t bot.Target) *site {
 	s := i.sites[t]
 	if s == nil {
-		s = &site{live: V1, since: i.born, lastAt: map[string]time.Time{V1: i.born}}
+		s = &site{count: StartCount, live: V1, since: i.born, lastAt: map[string]time.Time{V1: i.born}}
 		i.sites[t] = s
 	}
 	return s
@@ -224,10 +251,17 @@ func (i *Infrastructure) begin(op *operation) {
 	op.state = rolling
 	i.ops[op.id] = op
 	s := i.site(op.act.Target)
-	if s.op != nil && s.op.state == rolling {
-		s.op.state = replaced
+	newest := &s.op
+	if op.act.Action == Scale {
+		newest = &s.sizing
 	}
-	s.op = op
+	if *newest != nil && (*newest).state == rolling {
+		(*newest).state = replaced
+	}
+	*newest = op
+	if op.act.Action == Scale {
+		return
+	}
 	if op.act.To != op.act.From {
 		s.mixed = []string{s.live, op.act.To}
 	}
@@ -318,7 +352,7 @@ func (i *Infrastructure) find(key string) (id string, found bool) {
 type report struct {
 	state   string
 	percent int
-	live    string
+	live    string // of a scaling, how many are wanted
 }
 
 // status is the remote call that looks.
@@ -351,21 +385,36 @@ func (i *Infrastructure) status(ctx context.Context, id string) (report, error) 
 			i.end(op, s)
 		}
 	}
-	return report{state: op.state, percent: min(100, op.looks*100/looksToEnd), live: s.live}, nil
+	now := s.live
+	if op.act.Action == Scale {
+		now = s.count
+	}
+	return report{state: op.state, percent: min(100, op.looks*100/looksToEnd), live: now}, nil
 }
 
 func (i *Infrastructure) stopNow(op *operation, s *site) {
 	if i.fault == CancelsPartly {
 		op.state = stoppedMix
+		if op.act.Action == Scale {
+			s.actual, s.count = s.count, op.act.To
+		}
 		return // mixed stays
 	}
-	op.state, s.mixed = stopped, nil
+	op.state = stopped
+	if op.act.Action != Scale {
+		s.mixed = nil
+	}
 }
 
 func (i *Infrastructure) end(op *operation, s *site) {
 	switch {
 	case i.fault == UnknownState:
 		op.state = strange
+	case op.act.Action == Scale:
+		op.state = done
+		if i.fault != Reverts {
+			s.count, s.actual = op.act.To, ""
+		}
 	case op.act.To == V4:
 		op.state, s.mixed = unhealthy, nil
 	case i.fault == Reverts && op.act.Action == provider.Deploy:

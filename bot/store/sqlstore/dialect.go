@@ -10,12 +10,14 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/store"
 )
 
 // Dialect is what differs between databases. It is read only once given to New.
@@ -29,6 +31,17 @@ type Dialect struct {
 	// writer of every process takes, before anything is read: the end of the
 	// chain read afterwards is the end until the commit.
 	BeginWrite []string
+	// Began, when set, is given the row that the last of BeginWrite gave, and
+	// this machine's clock before and after. It gives the transaction's mark, by
+	// which Committed knows it, or why nothing may be written.
+	Began func(row []any, before, after time.Time) (mark string, err error)
+	// Committed, when set, finds out on a fresh connection of db what became of
+	// a transaction whose commit got no answer, within a bounded time. An error
+	// says that it cannot.
+	Committed func(ctx context.Context, db *sql.DB, mark string) (bool, error)
+	// Allowance is what store.Clocked gives: how far the clocks of two processes
+	// can be apart that Began lets write.
+	Allowance time.Duration
 	// Turn, when set, is called before BeginWrite and waits, for a bounded
 	// time, until it is this process's turn among those that write; done is
 	// called once BeginWrite has the lock or failed.
@@ -50,21 +63,20 @@ type Dialect struct {
 // lost is Lost, which may be nil.
 func (d *Dialect) lost(err error) bool { return err != nil && d.Lost != nil && d.Lost(err) }
 
-// commitError says what is known after a COMMIT that failed: where its answer
-// did not come, nobody knows whether it was carried out.
-func (d *Dialect) commitError(err error) error {
-	const op = "store.commit"
-	if err == nil || d.Lost == nil {
-		return translate(d, op, err)
-	}
+// unanswered reports whether a COMMIT that failed with err may have been
+// carried out all the same.
+func (d *Dialect) unanswered(err error) bool {
+	return d.Lost != nil && (errors.Is(err, context.DeadlineExceeded) || d.Lost(err))
+}
+
+// uncertain says that nobody can say whether a COMMIT that failed with err was
+// carried out; why is why that could not be found out.
+func (d *Dialect) uncertain(err, why error) error {
 	kind := bot.Unavailable
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	if errors.Is(err, context.DeadlineExceeded) {
 		kind = bot.Timeout
-	case !d.Lost(err):
-		return translate(d, op, err)
 	}
-	return &bot.Error{Op: op, Kind: kind, Err: fmt.Errorf("%s: %w", d.Name, err),
+	return &bot.Error{Op: "store.commit", Kind: kind, Err: fmt.Errorf("%s: %w: %w", d.Name, store.ErrUncertain, errors.Join(err, why)),
 		Say: "the database was lost while the change was being written; it may or may not have been made"}
 }
 

@@ -27,7 +27,9 @@ const (
 	readOutgoingDue = heads + `SELECT id, ` + cardColumns + ` FROM outbox WHERE id IN (
 			SELECT id FROM outbox WHERE ordered = 0 AND next_at <= ?
 			UNION ALL SELECT head.id FROM head
-		) AND next_at <= ? ORDER BY id LIMIT ?`
+		) AND next_at <= ? AND NOT EXISTS (
+			SELECT 1 FROM documents d WHERE d.kind = ? AND d.id = ? || outbox.channel AND d.due > ? AND d.body <> ?
+		) ORDER BY id LIMIT ?`
 
 	readNextOutgoing = heads + `SELECT MIN(due.next_at) FROM (
 			SELECT MIN(next_at) AS next_at FROM outbox WHERE ordered = 0
@@ -52,12 +54,13 @@ const (
 
 // OutgoingDue implements store.Reader. An ordered card that waits for its time
 // holds up the ordered cards behind it; cards without order pass it.
-func (r *reader) OutgoingDue(now time.Time, limit int) (list []store.Outgoing, err error) {
+func (r *reader) OutgoingDue(now time.Time, owner string, limit int) (list []store.Outgoing, err error) {
 	if limit <= 0 {
 		return nil, r.usable()
 	}
 	us := micros(now)
-	err = r.each("store.outgoing", readOutgoingDue, []any{us, us, int64(limit)}, func(rows *sql.Rows) error {
+	args := []any{us, us, store.KindClaim, store.ChannelClaim(""), us, []byte(store.Holder(owner)), int64(limit)}
+	err = r.each("store.outgoing", readOutgoingDue, args, func(rows *sql.Rows) error {
 		var o store.Outgoing
 		var channel, account string
 		var ordered, created, next int64

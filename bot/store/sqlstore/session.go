@@ -57,25 +57,37 @@ func (s *session) query(ctx context.Context, q string, args ...any) (*sql.Rows, 
 	return st.QueryContext(ctx, args...)
 }
 
-// begin runs the statements that open a transaction.
-func (s *session) begin(ctx context.Context, statements []string) error {
+// begin runs the statements that open a transaction and gives the last row that
+// the last of them gave, nil for none.
+func (s *session) begin(ctx context.Context, statements []string) (row []any, err error) {
 	for _, q := range statements {
 		st, err := s.statement(ctx, q)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rows, err := st.QueryContext(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for rows.Next() {
-			// a lock taken by SELECT ... FOR UPDATE is held once its row was read
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return err
+		// a lock taken by SELECT ... FOR UPDATE is held once its row was read
+		if row, err = lastRow(rows); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return row, nil
+}
+
+func lastRow(rows *sql.Rows) (row []any, err error) {
+	columns, err := rows.Columns()
+	for err == nil && rows.Next() {
+		row = make([]any, len(columns))
+		into := make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		err = rows.Scan(into...)
+	}
+	return row, errors.Join(err, rows.Err(), rows.Close())
 }
 
 // drop ends the connection, and with it whatever transaction it is in.

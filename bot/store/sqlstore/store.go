@@ -59,10 +59,14 @@ type Store struct {
 }
 
 var (
-	_ store.Store  = (*Store)(nil)
-	_ store.Purger = (*Store)(nil)
-	_ store.Copier = (*Store)(nil)
+	_ store.Store   = (*Store)(nil)
+	_ store.Clocked = (*Store)(nil)
+	_ store.Purger  = (*Store)(nil)
+	_ store.Copier  = (*Store)(nil)
 )
+
+// Allowance implements store.Clocked.
+func (s *Store) Allowance() time.Duration { return s.dialect.Allowance }
 
 // New makes a Store and starts its writer, which ends with Close. It does not
 // touch the database. Options.Dialect must be complete.
@@ -173,7 +177,7 @@ func (s *Store) begun(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err = sess.begin(ctx, s.dialect.BeginRead); err == nil {
+		if _, err = sess.begin(ctx, s.dialect.BeginRead); err == nil {
 			return sess, nil
 		}
 		sess.drop()

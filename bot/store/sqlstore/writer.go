@@ -148,6 +148,7 @@ func (l *line) next(buf []*job) []*job {
 type writer struct {
 	store   *Store
 	session *session // nil until needed, and after a failure
+	mark    string   // of the transaction under way; see Dialect.Began
 
 	again   []*job // taken, undone by another's failure, and to run alone
 	kept    []*job // of the batch under way: ran without error
@@ -269,8 +270,8 @@ func (w *writer) try(ctx context.Context, jobs []*job, savepoints bool) (again [
 	}
 	_, err := w.session.exec(ctx, "COMMIT")
 	if err != nil {
-		err = w.store.dialect.commitError(err)
 		w.lose()
+		err = w.settle(err)
 	}
 	if len(w.kept) > 0 {
 		w.store.committed(len(w.kept), began, err)
@@ -304,10 +305,37 @@ func (w *writer) beginOnce(ctx context.Context) error {
 	if turn := w.store.dialect.Turn; turn != nil {
 		defer turn()()
 	}
-	if err := w.session.begin(ctx, w.store.dialect.BeginWrite); err != nil {
-		return translate(&w.store.dialect, "store.begin", err)
+	d := &w.store.dialect
+	before := time.Now()
+	row, err := w.session.begin(ctx, d.BeginWrite)
+	if err != nil {
+		return translate(d, "store.begin", err)
 	}
-	return nil
+	w.mark = ""
+	if d.Began != nil {
+		w.mark, err = d.Began(row, before, time.Now())
+	}
+	return translate(d, "store.begin", err)
+}
+
+// settle finds out whether a COMMIT that failed was carried out: nil when it
+// was.
+func (w *writer) settle(failure error) error {
+	d := &w.store.dialect
+	if !d.unanswered(failure) {
+		return translate(d, "store.commit", failure)
+	}
+	if d.Committed == nil || w.mark == "" {
+		return d.uncertain(failure, nil)
+	}
+	done, err := d.Committed(context.Background(), w.store.write, w.mark)
+	switch {
+	case err != nil:
+		return d.uncertain(failure, err)
+	case done:
+		return nil
+	}
+	return translate(d, "store.commit", failure)
 }
 
 // lose gives up the connection: what state a failed one is in differs between

@@ -25,7 +25,7 @@ func enqueue(t testing.TB, s store.Store, o store.Outgoing) (id int64) {
 func due(t testing.TB, s store.Store, now time.Time, limit int) (ids []int64) {
 	t.Helper()
 	view(t, s, func(r store.Reader) error {
-		list, err := r.OutgoingDue(now, limit)
+		list, err := r.OutgoingDue(now, "", limit)
 		for _, o := range list {
 			ids = append(ids, o.ID)
 		}
@@ -59,7 +59,7 @@ func outgoing(t *testing.T, open Open) {
 		t.Fatalf("IDs %d, %d do not ascend", full.ID, bare.ID)
 	}
 	view(t, s, func(r store.Reader) error {
-		got, err := r.OutgoingDue(noon(), 5)
+		got, err := r.OutgoingDue(noon(), "", 5)
 		if err != nil || !reflect.DeepEqual(got, []store.Outgoing{full, bare}) {
 			return fmt.Errorf("got %+v (%v)\nwant %+v", got, err, []store.Outgoing{full, bare})
 		}
@@ -92,7 +92,7 @@ func outgoing(t *testing.T, open Open) {
 		if err != nil || !found || !next.Equal(noon().Add(time.Minute)) {
 			return fmt.Errorf("next at %v %v (%v)", next, found, err)
 		}
-		list, err := r.OutgoingDue(next, 5)
+		list, err := r.OutgoingDue(next, "", 5)
 		if err != nil || len(list) != 1 || list[0].Tries != 3 {
 			return fmt.Errorf("got %+v (%v)", list, err)
 		}
@@ -114,7 +114,7 @@ func coalescing(t *testing.T, open Open) {
 	}
 	pending := func() (list []store.Outgoing) {
 		view(t, s, func(r store.Reader) (err error) {
-			list, err = r.OutgoingDue(noon().Add(time.Hour), 10)
+			list, err = r.OutgoingDue(noon().Add(time.Hour), "", 10)
 			return err
 		})
 		return list

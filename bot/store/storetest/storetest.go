@@ -46,6 +46,7 @@ func Exercise(t *testing.T, open Open) {
 		{"outgoing", outgoing},
 		{"coalescing", coalescing},
 		{"lanes", lanes},
+		{"claims", claims},
 		{"backlog", backlog},
 		{"watching", watching},
 		{"durability", durability},
