@@ -97,6 +97,8 @@ type Run struct {
 	// NotBefore is when a Sequel's time comes; until then it takes part in
 	// nothing.
 	NotBefore time.Time `json:"not_before,omitzero"`
+	// Journal is set for a run that was noted in the emergency journal first.
+	Journal *Journalled `json:"journal,omitempty"`
 
 	Progress Progress          `json:"progress,omitzero"` // the last look
 	Tail     []string          `json:"tail,omitempty"`    // newest lines of output, redacted
@@ -104,6 +106,14 @@ type Run struct {
 	Card     int64             `json:"card,omitempty"`    // version of its card
 	Tokens   map[string]string `json:"tokens,omitempty"`  // of its buttons, by digest and line
 	Places   []Place           `json:"places,omitempty"`  // where its card is shown
+}
+
+// Journalled says when a run was noted in the emergency journal, because the log
+// could not be written.
+type Journalled struct {
+	ID      string    `json:"id"`
+	Intent  time.Time `json:"intent"`
+	Outcome time.Time `json:"outcome,omitzero"` // zero when the journal does not tell how it ended
 }
 
 // Place is one spot where a run's card is shown.

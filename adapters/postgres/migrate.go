@@ -14,6 +14,10 @@ import (
 	"quarterdeck/bot"
 )
 
+// migrations are the steps that the tables were brought up by, one for each
+// release that changed them at most. A step only expands, as package sqlite says
+// of its own: the release before goes on working on what this one made.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -75,9 +79,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 	}
 	switch {
-	case at > newest:
+	case at > newest+1: // one step newer is what the next release made
 		return &bot.Error{Op: "postgres.open", Kind: bot.Invalid,
-			Say: fmt.Sprintf("the database has version %d, this program knows up to %d; use the newer program that wrote it", at, newest)}
+			Say: fmt.Sprintf("the database has version %d, this program works on up to %d; use the newer program that wrote it", at, newest+1)}
 	case at < newest:
 		return fmt.Errorf("the tables have version %d after they were brought up to %d", at, newest)
 	}

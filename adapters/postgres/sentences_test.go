@@ -214,7 +214,7 @@ func TestNewerDatabase(t *testing.T) {
 	}
 	do(t, admin(t), "INSERT INTO "+schema+"."+versionTable+" (version_id, is_applied) VALUES (99, true)")
 	_, err := Open(context.Background(), dsn)
-	said(t, err, bot.Invalid, "version 99", "up to 1", "newer program")
+	said(t, err, bot.Invalid, "version 99", "up to 2", "newer program")
 	do(t, admin(t), "DELETE FROM "+schema+"."+versionTable+" WHERE version_id = 99")
 	do(t, admin(t), "DELETE FROM "+schema+".counters WHERE name = 'writer'")
 	_, err = Open(context.Background(), dsn)

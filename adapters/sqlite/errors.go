@@ -30,9 +30,9 @@ func translate(err error) (bot.Kind, string) {
 	case lib.SQLITE_CANTOPEN:
 		return bot.Unavailable, "the database file cannot be opened"
 	case lib.SQLITE_CORRUPT:
-		return bot.Unavailable, "the database file is damaged; restore it from a backup"
+		return bot.Unavailable, "the database file is damaged, so stop the bot and put a backup back with: quarterdeck db restore FILE"
 	case lib.SQLITE_NOTADB:
-		return bot.Unavailable, "the database file is not a SQLite database"
+		return bot.Unavailable, "the database file is not a SQLite database, so put a backup back with: quarterdeck db restore FILE"
 	case lib.SQLITE_NOMEM:
 		return bot.Unavailable, "there is not enough memory for the database"
 	case lib.SQLITE_TOOBIG:
@@ -57,6 +57,22 @@ func openError(err error) error {
 func needsFolder(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == lib.SQLITE_CANTOPEN || e.Code()&0xff == lib.SQLITE_READONLY)
+}
+
+// cannotWrite gives err, or a better sentence where it came from a folder in
+// which no file can be made: SQLite only says that it cannot open one.
+func cannotWrite(folder string, err error) error {
+	if !needsFolder(err) {
+		return err
+	}
+	f, probe := os.CreateTemp(folder, ".quarterdeck-*")
+	if probe == nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
+	return &bot.Error{Op: "sqlite.open", Kind: bot.Unavailable, Err: errors.Join(err, probe),
+		Say: fmt.Sprintf("nothing can be written in %s, the folder of the database: it can only be read, or its disk is full", folder)}
 }
 
 // isBusy reports whether another process's lock was in the way.

@@ -12,8 +12,25 @@ import (
 	"quarterdeck/bot"
 )
 
+// migrations are the steps that the tables were brought up by, one for each
+// release that changed them at most. A release must read what the one before it
+// left, and during a rolling update the one before goes on working on what the
+// new one made. So a step only expands: it adds tables, indexes that are not
+// unique, and columns that may be NULL or have a default. It does not rename,
+// drop, narrow or give another meaning to anything that the release before reads
+// or writes; what is no longer used is dropped one release later. A step that was
+// released is never edited.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// steps gives the folder of migrations.
+func (o opener) steps() (fs.FS, error) {
+	if o.migrations != nil {
+		return o.migrations, nil
+	}
+	return fs.Sub(migrations, "migrations")
+}
 
 // migrateTries bounds how often a migration is begun again because another
 // process was migrating the same file.
@@ -22,8 +39,8 @@ const migrateTries = 5
 // migrate brings the tables up to date. Each step is one transaction; of
 // several processes that open a new file at once one does each step, and the
 // others find it done.
-func migrate(ctx context.Context, db *sql.DB) error {
-	folder, err := fs.Sub(migrations, "migrations")
+func (o opener) migrate(ctx context.Context, db *sql.DB) error {
+	folder, err := o.steps()
 	if err != nil {
 		return openError(err)
 	}
@@ -38,10 +55,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		switch {
 		case err != nil:
 			return openError(err)
-		case at == newest:
-			return nil
-		case at > newest:
+		case at > newest+1:
 			return errNewer(at, newest)
+		case at >= newest: // one step newer is what the next release made
+			return nil
 		}
 		if _, err = p.Up(ctx); err != nil && (try == migrateTries || ctx.Err() != nil) {
 			return openError(fmt.Errorf("bring the tables up to date: %w", err))
@@ -50,8 +67,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // compatible checks that a database which may not be changed can be read.
-func compatible(ctx context.Context, db *sql.DB) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+func (o opener) compatible(ctx context.Context, db *sql.DB) error {
+	folder, err := o.steps()
+	if err != nil {
+		return openError(err)
+	}
+	names, err := fs.Glob(folder, "*.sql")
 	if err != nil {
 		return openError(err)
 	}
@@ -59,7 +80,7 @@ func compatible(ctx context.Context, db *sql.DB) error {
 	switch newest := int64(len(names)); {
 	case err != nil:
 		return openError(err)
-	case at > newest:
+	case at > newest+1:
 		return errNewer(at, newest)
 	case at < 1:
 		return &bot.Error{Op: "sqlite.open", Kind: bot.Invalid, Say: "the file holds no log of this program"}
@@ -69,7 +90,7 @@ func compatible(ctx context.Context, db *sql.DB) error {
 
 func errNewer(at, newest int64) error {
 	return &bot.Error{Op: "sqlite.open", Kind: bot.Invalid,
-		Say: fmt.Sprintf("the database has version %d, this program knows up to %d; use the newer program that wrote it", at, newest)}
+		Say: fmt.Sprintf("the database has version %d, this program works on up to %d; use the newer program that wrote it", at, newest+1)}
 }
 
 // version gives the newest step applied, 0 for a new file.

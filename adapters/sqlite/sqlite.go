@@ -9,6 +9,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,7 +27,9 @@ import (
 const busyTimeout = 5 * time.Second
 
 // Type gives this store's row in the table of stores.
-func Type() store.Type { return store.Type{Scheme: "sqlite", Open: Open} }
+func Type() store.Type {
+	return store.Type{Scheme: "sqlite", Open: Open, OpenCopy: OpenReadOnly, Files: files}
+}
 
 // Open opens the database file that dsn names, with all directories above it,
 // creating what is missing with access for the owner alone, and brings its
@@ -53,6 +56,8 @@ type opener struct {
 	// onWriter and onReader are called on every new connection and give the
 	// one to use in its place; may be nil.
 	onWriter, onReader func(c driver.Conn) (driver.Conn, error)
+	// migrations are the steps of another release; nil for this one's.
+	migrations fs.FS
 }
 
 func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
@@ -73,11 +78,11 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 		if err := prove(ctx, write, path); err != nil {
 			return err
 		}
-		return migrate(ctx, write)
+		return o.migrate(ctx, write)
 	})
 	if err != nil {
 		write.Close()
-		return nil, err
+		return nil, cannotWrite(filepath.Dir(path), err)
 	}
 	turn, err := newTurnstile(filepath.Dir(path))
 	if err != nil {
@@ -93,7 +98,8 @@ func (o opener) open(ctx context.Context, dsn string) (store.Store, error) {
 	d := dialect()
 	d.Turn = turn.pass
 	return sqlstore.New(sqlstore.Options{Write: write, Read: read, Dialect: d, Closed: turn.close,
-		Purge: func(ctx context.Context) error { return purge(ctx, path) }}), nil
+		Purge: func(ctx context.Context) error { return purge(ctx, path) },
+		Copy:  func(ctx context.Context, to string) (int64, error) { return copyTo(ctx, path, to) }}), nil
 }
 
 // patiently tries again for as long as another process's lock is waited for.
@@ -136,7 +142,7 @@ func (o opener) openReadOnly(ctx context.Context, dsn string) (store.Store, erro
 		if err != nil {
 			return nil, err
 		}
-		err = compatible(ctx, read)
+		err = o.compatible(ctx, read)
 		if err == nil {
 			return sqlstore.New(sqlstore.Options{Read: read, Dialect: dialect()}), nil
 		}

@@ -272,6 +272,11 @@ func (a *App) Run(ctx context.Context) error {
 	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
+	closeJournal, err := a.emergency(g, engine)
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
 	r, err := a.router(g, ways, engine)
 	if err != nil {
 		return err
@@ -282,6 +287,9 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
+	if err := a.noticeRestored(ctx, s, log, engine, key); err != nil {
+		return err
+	}
 	if _, err := a.recordStart(ctx, s, log, seal); err != nil {
 		return err
 	}
@@ -304,6 +312,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts := stages{work: newStage(life, a.fail), tell: newStage(life, a.fail), post: newStage(life, a.fail), front: newStage(life, a.fail), flush: flush}
 	parts.work.Go(engine.Run)
 	parts.work.Go(r.Run)
+	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)

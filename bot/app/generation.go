@@ -27,6 +27,8 @@ type ground struct {
 
 	engine *run.Engine // the newest
 	router *router.Router
+	// emergency is the road while the log cannot be written.
+	emergency *run.Emergency
 }
 
 // ways is what one configuration makes the bot work by.
@@ -74,7 +76,7 @@ func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, er
 	if err != nil {
 		return nil, err
 	}
-	w.router = router.Config{Store: g.store, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Grammar: gr, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: g.seal,
+	w.router = router.Config{Emergency: g.emergency, Store: g.store, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Grammar: gr, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: g.seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: g.posted, Reach: reach, Draining: g.draining, Meter: g.meter, Rate: c.Bot.Rate}
 	if g.router != nil {
 		a.guide.Router = g.router.Next(w.router)

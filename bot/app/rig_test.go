@@ -148,9 +148,10 @@ type world struct {
 	far    *providertest.Infrastructure
 	clock  *clock
 	dir    string
-	path   string      // of the configuration
-	output output      // all that the bot logs for its operator
-	store  store.Store // see view
+	path   string       // of the configuration
+	output output       // all that the bot logs for its operator
+	store  store.Store  // see view
+	stores []store.Type // in place of SQLite's
 	stop   func()
 	app    *app.App // that runs
 }
@@ -231,6 +232,10 @@ func (w *world) tables() app.Tables {
 			return c, nil
 		}
 	}
+	stores := w.stores
+	if stores == nil {
+		stores = []store.Type{sqlite.Type()}
+	}
 	return app.Tables{
 		Chats: []bot.ChatType{{Name: "x", Open: opens(w.x)}, {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
@@ -240,7 +245,7 @@ func (w *world) tables() app.Tables {
 				return nil, &bot.Error{Op: "broken.Open", Kind: bot.Invalid, Say: "the moon is in the way", Err: context.Canceled}
 			}},
 		},
-		Stores:   []store.Type{sqlite.Type()},
+		Stores:   stores,
 		Commands: commands.All,
 	}
 }
@@ -330,6 +335,7 @@ func (w *world) view(f func(r store.Reader) error) {
 	w.t.Helper()
 	if w.store == nil {
 		tables := w.tables()
+		tables.Stores = []store.Type{sqlite.Type()}
 		c, err := config.Load(w.path, tables.Known())
 		if err != nil {
 			w.t.Fatal(err)

@@ -28,6 +28,9 @@ func Say(r bot.Record) string {
 		if seq := r.Detail[detailErased]; seq != "" {
 			return joined(fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq), value(r, "reason"))
 		}
+		if notice := value(r, "notice"); notice != "" {
+			return notice
+		}
 		if r.Error != "" {
 			return value(r, "result")
 		}

@@ -46,6 +46,12 @@ func (l *loader) bot() {
 		l.out.Bot.Database = "sqlite:" + l.path(rest)
 		l.out.Bot.State = filepath.Join(filepath.Dir(l.path(rest)), "state")
 	}
+	if scheme == "sqlite" && l.out.Bot.Database != "" {
+		l.out.Bot.Journal = strings.TrimSuffix(strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), ".db") + ".emergency"
+	}
+	if b.Journal != "" {
+		l.out.Bot.Journal = l.path(b.Journal)
+	}
 	if b.State != "" {
 		l.out.Bot.State = l.path(b.State)
 	}
@@ -157,6 +163,7 @@ func (l *loader) files() {
 		{"bot.database", strings.TrimPrefix(strings.TrimPrefix(l.out.Bot.Database, "sqlite:"), "file:"), b.at("database")},
 		{"bot.socket", l.out.Bot.Socket, b.at("socket")},
 		{"bot.state", l.out.Bot.State, b.at("state")},
+		{"bot.journal", l.out.Bot.Journal, b.at("journal")},
 		{"audit.key", l.out.Audit.Key, a.at("key")},
 		{"audit.checkpoints", l.out.Audit.Checkpoints, a.at("checkpoints")},
 		{"audit.archive", l.out.Audit.Archive, a.at("archive")},

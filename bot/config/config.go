@@ -65,6 +65,7 @@ type Bot struct {
 	Socket          string
 	SocketGroup     string // the system's group that may open it too; "" for none
 	State           string // folder for what providers keep
+	Journal         string // path of the emergency journal; "" for none
 	Location        *time.Location
 	ConfirmExpires  time.Duration
 	ApprovalExpires time.Duration

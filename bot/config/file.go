@@ -9,6 +9,7 @@ type file struct {
 		Socket          string `toml:"socket"`
 		SocketGroup     string `toml:"socket_group"`
 		State           string `toml:"state"`
+		Journal         string `toml:"journal"`
 		Timezone        string `toml:"timezone"`
 		ConfirmExpires  string `toml:"confirm_expires"`
 		ApprovalExpires string `toml:"approval_expires"`

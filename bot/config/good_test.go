@@ -30,6 +30,7 @@ confirm_expires = "2m"
 approval_expires = "30m"
 rate = 60
 socket_group = "ops"
+journal = "data/spare"
 [audit]
 channels = ["file:audit.txt"]
 key = "file:data/audit.key"

@@ -23,7 +23,7 @@ func TestGoodLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantBot := config.Bot{Database: "sqlite:" + dir + "/data/q.db", Socket: dir + "/data/q.sock", State: dir + "/data/kept", Location: berlin,
+	wantBot := config.Bot{Database: "sqlite:" + dir + "/data/q.db", Socket: dir + "/data/q.sock", State: dir + "/data/kept", Journal: dir + "/data/spare", Location: berlin,
 		ConfirmExpires: 2 * time.Minute, ApprovalExpires: 30 * time.Minute, Rate: 60, SocketGroup: "ops"}
 	if !reflect.DeepEqual(c.Bot, wantBot) {
 		t.Errorf("[bot] is\n%+v, want\n%+v", c.Bot, wantBot)
@@ -34,14 +34,14 @@ func TestGoodLoads(t *testing.T) {
 		t.Errorf("[audit] is %+v", a)
 	}
 	for _, want := range []struct{ got, want any }{
-		{c.People, []config.Person{{Where: "config.toml:21", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"}, RolesAt: "config.toml:24",
+		{c.People, []config.Person{{Where: "config.toml:22", Name: "dev-one", Accounts: []bot.AccountID{"os:1000"}, Roles: []string{"developer"}, RolesAt: "config.toml:25",
 			Email: "dev-one@example.com", GitHub: "dev-one"}}},
-		{c.Roles, []config.Role{{Where: "config.toml:27", Name: "sre", Groups: []string{"slack-group:S1"}}}},
-		{c.Grants, []config.Grant{{Where: "config.toml:30", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
+		{c.Roles, []config.Role{{Where: "config.toml:28", Name: "sre", Groups: []string{"slack-group:S1"}}}},
+		{c.Grants, []config.Grant{{Where: "config.toml:31", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
 			Targets: []string{"*/prod"}, Channels: []string{"file:ops.txt"}, Hours: []string{"mon-fri 08:00-18:00"}}}},
-		{c.Denies, []config.Deny{{Where: "config.toml:37", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
+		{c.Denies, []config.Deny{{Where: "config.toml:38", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
 			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
-		{c.Requires, []config.Require{{Where: "config.toml:45", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
+		{c.Requires, []config.Require{{Where: "config.toml:46", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
 			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}}}},
 		{c.Environments, []string{"prod"}},
 	} {
@@ -49,14 +49,14 @@ func TestGoodLoads(t *testing.T) {
 			t.Errorf("loaded\n%+v, want\n%+v", want.got, want.want)
 		}
 	}
-	if len(c.Chats) != 2 || c.Chats["terminal"].Where() != "config.toml:17" || c.Chats["file"].Where() != "config.toml:19" {
+	if len(c.Chats) != 2 || c.Chats["terminal"].Where() != "config.toml:18" || c.Chats["file"].Where() != "config.toml:20" {
 		t.Errorf("chats are %v", c.Chats)
 	}
-	if len(c.Providers) != 1 || c.Providers[0].Name != "scripts" || c.Providers[0].Type != "exec" || c.Providers[0].Raw.Where() != "config.toml:55" {
+	if len(c.Providers) != 1 || c.Providers[0].Name != "scripts" || c.Providers[0].Type != "exec" || c.Providers[0].Raw.Where() != "config.toml:56" {
 		t.Errorf("providers are %+v", c.Providers)
 	}
-	if len(c.Services) != 1 || c.Services[0].Where != "config.toml:58" || c.Services[0].Target.String() != "shop/prod" ||
-		c.Services[0].Deploy.Provider != "scripts" || c.Services[0].Deploy.Raw.Where() != "config.toml:59" || c.Services[0].Deploy.Raw.Dir() != dir {
+	if len(c.Services) != 1 || c.Services[0].Where != "config.toml:59" || c.Services[0].Target.String() != "shop/prod" ||
+		c.Services[0].Deploy.Provider != "scripts" || c.Services[0].Deploy.Raw.Where() != "config.toml:60" || c.Services[0].Deploy.Raw.Dir() != dir {
 		t.Errorf("services are %+v", c.Services)
 	}
 }
@@ -78,7 +78,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(c.Path)
-	want := config.Bot{Database: "sqlite:/srv/q/q.db", Socket: dir + "/quarterdeck.sock", State: "/srv/q/state", Location: time.UTC,
+	want := config.Bot{Database: "sqlite:/srv/q/q.db", Socket: dir + "/quarterdeck.sock", State: "/srv/q/state", Journal: "/srv/q/q.emergency", Location: time.UTC,
 		ConfirmExpires: 2 * time.Minute, ApprovalExpires: 30 * time.Minute, Rate: 60}
 	if !reflect.DeepEqual(c.Bot, want) {
 		t.Errorf("[bot] is\n%+v, want\n%+v", c.Bot, want)
@@ -134,7 +134,7 @@ func TestPathsAreTheFiles(t *testing.T) {
 	if resolved, _ := filepath.EvalSymlinks(dir); c.Bot.Socket != dir+"/data/q.sock" && c.Bot.Socket != resolved+"/data/q.sock" {
 		t.Errorf("the socket is at %s, want it below %s", c.Bot.Socket, dir)
 	}
-	if c.Requires[0].Where != "q.toml:45" {
+	if c.Requires[0].Where != "q.toml:46" {
 		t.Errorf("a rule is at %s, want the file's own name", c.Requires[0].Where)
 	}
 }

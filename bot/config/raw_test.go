@@ -186,7 +186,7 @@ func TestTablesAreNotPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := c.Services[0].Deploy.Raw
-	const place = "service.shop.prod.deploy (config.toml:59)"
+	const place = "service.shop.prod.deploy (config.toml:60)"
 	if s := fmt.Sprint(table); s != place {
 		t.Errorf("prints as %q, want %q", s, place)
 	}

@@ -41,6 +41,7 @@ type cli struct {
 	Explain explainCmd `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
 	Init    initCmd    `cmd:"" help:"Write a first configuration."`
 	Audit   auditCmd   `cmd:"" help:"Verify, export or follow the audit log."`
+	DB      dbCmd      `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`

@@ -75,6 +75,9 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 		card.Key = "reply/" + c.Message
 	}
 	card.ReplyTo = c.Message
+	if why := unrecorded(ctx); why != nil {
+		return r.say(ctx, c, rec, card, private, why)
+	}
 	body, err := json.Marshal(card)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)

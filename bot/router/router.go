@@ -47,6 +47,9 @@ type Config struct {
 	// deliver it to whoever comes next, and has Run begin nothing new, wait for
 	// what is under way and return.
 	Draining <-chan struct{}
+	// Emergency is the road while the log cannot be written; without it, nothing
+	// is answered then.
+	Emergency *run.Emergency
 
 	Rate        int           // commands a minute and person; default 60
 	Stale       time.Duration // how old a message may be when it is acted on; default 2 minutes
@@ -66,6 +69,7 @@ type shared struct {
 	owner   string                 // this start of this process, for claims
 	now     atomic.Pointer[Router] // handles what arrives
 	arrived chan bot.Message
+	outside chan offLog // messages that the store did not take
 	slots   chan struct{}
 	turned  atomic.Int64 // when Run's loop last turned, in microseconds
 
@@ -77,7 +81,7 @@ type shared struct {
 // New makes a Router; Run makes it handle what Receive takes in.
 func New(c Config) *Router {
 	c = c.complete()
-	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{owner: c.IDs.New(), mine: map[string]bool{}, arrived: make(chan bot.Message, 1024),
+	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{owner: c.IDs.New(), mine: map[string]bool{}, arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
 		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
 	r.now.Store(r)
 	return r
@@ -150,9 +154,9 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		return err
 	})
 	if err != nil {
-		return bot.Receipt{}, err
+		return r.notTaken(ctx, m, err)
 	}
-	if !fresh {
+	if !fresh || r.answered(m) {
 		return bot.Receipt{Duplicate: true}, nil
 	}
 	r.expect(m.ID)
@@ -229,6 +233,8 @@ func (r *Router) Run(ctx context.Context) error {
 			return nil
 		case m := <-r.arrived:
 			r.dispatch(ctx, &workers, m, false)
+		case m := <-r.outside:
+			workers.Go(func() { r.now.Load().offLog(ctx, m) })
 		case <-sweep.C:
 			r.sweep(ctx, &workers)
 		case <-forget.C:
@@ -265,7 +271,15 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 		}
 		return
 	}
-	own, others := r.claimable(found)
+	kept := found[:0]
+	for _, in := range found {
+		if r.answered(in.Message) {
+			r.close(ctx, in.Message)
+			continue
+		}
+		kept = append(kept, in)
+	}
+	own, others := r.claimable(kept)
 	for _, m := range own {
 		r.dispatch(ctx, workers, m, false)
 	}
@@ -349,9 +363,13 @@ func (r *Router) handle(ctx context.Context, m bot.Message) {
 	switch {
 	case err == nil || errors.Is(err, run.ErrHandled) || ctx.Err() != nil:
 	default:
-		// The log itself cannot be written, or the end of a refusal could not
-		// be: the message stays in the inbox and is tried again or goes stale.
+		// The log itself cannot be written, or the end of a refusal could not be.
 		r.Logger.ErrorContext(ctx, "handle message", "err", err)
+		// Where others share the inbox, one of them acts on the message, or says
+		// that it went stale.
+		if r.Emergency != nil && store.Allowance(r.Store) == 0 && r.Emergency.Take(m.ID) {
+			r.offLog(ctx, offLog{m, err})
+		}
 	}
 }
 
@@ -374,6 +392,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	if err := r.genuine(m); err != nil {
 		r.Logger.ErrorContext(ctx, "a stored message was forged", "message", m.ID, "err", err)
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
+	}
+	if ahead := m.Received.Sub(c.At); ahead >= r.Stale { // how old it is cannot be known
+		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: the clock was set back by %s since it was received; please repeat it if it is still wanted", ahead.Round(time.Second)))
 	}
 	if age := c.At.Sub(m.Received); age >= r.Stale {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: it was received %s ago; please repeat it if it is still wanted", age.Round(time.Second)))
@@ -421,7 +442,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	if !d.Allowed {
 		return r.refuse(ctx, c, ask, d, run.Refusal(d))
 	}
-	switch {
+	switch why := unrecorded(ctx); {
+	case why != nil && p.Command.Read == nil:
+		err = r.Emergency.Act(ctx, c, ask, p.Command, why)
 	case p.Command.Plan != nil:
 		plan, cancel := context.WithTimeout(ctx, r.ReadTimeout)
 		defer cancel()

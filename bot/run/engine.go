@@ -90,7 +90,8 @@ type shared struct {
 	turned atomic.Int64           // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
-	active map[int64]bool    // runs this process is working on
+	active map[int64]string  // runs this process is working on, with their slots
+	held   map[string]int    // slots in which nothing is begun; see Emergency
 	begun  map[int64]*Engine // runs under way, by what they were begun with
 	mine   map[int64]bool    // runs this process worked on last, as far as it knows
 }
@@ -98,7 +99,7 @@ type shared struct {
 // New makes an Engine; Run makes it work.
 func New(c Config) *Engine {
 	e := &Engine{Config: c.complete(), shared: &shared{owner: c.IDs.New(), wake: make(chan struct{}, 1),
-		active: map[int64]bool{}, begun: map[int64]*Engine{}, mine: map[int64]bool{}}}
+		active: map[int64]string{}, held: map[string]int{}, begun: map[int64]*Engine{}, mine: map[int64]bool{}}}
 	e.now.Store(e)
 	return e
 }
@@ -158,6 +159,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var workers conc.WaitGroup
 	defer workers.Wait()
 	var swept time.Time
+	var watch clockwatch
 	for {
 		select {
 		case <-e.Draining:
@@ -166,7 +168,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		nap := longestNap
 		e.turned.Store(e.Clock.Now().UnixMicro())
-		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery {
+		e.lookAtClock(ctx, &watch)
+		if now := e.Clock.Now(); now.Sub(swept) >= sweepEvery || now.Before(swept) {
 			swept = now
 			workers.Go(func() { e.sweep(ctx) })
 		}
@@ -182,7 +185,7 @@ func (e *Engine) Run(ctx context.Context) error {
 					nap = min(nap, wait)
 					continue
 				}
-				if e.begin(row.Number) {
+				if e.begin(row) {
 					workers.Go(func() {
 						defer e.end(row.Number)
 						e.now.Load().work(ctx, row)
@@ -220,13 +223,13 @@ func (e *Engine) due(ctx context.Context) (due []store.RunRow, next time.Time, e
 	return due, next, err
 }
 
-func (e *Engine) begin(number int64) bool {
+func (e *Engine) begin(row store.RunRow) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.active[number] || len(e.active) >= e.Parallel {
+	if _, busy := e.active[row.Number]; busy || len(e.active) >= e.Parallel || e.held[row.Slot] > 0 {
 		return false
 	}
-	e.active[number] = true
+	e.active[row.Number] = row.Slot
 	return true
 }
 
@@ -485,6 +488,7 @@ func (e *Engine) record(tx store.Tx, r *bot.Run, rec bot.Record) error {
 	}
 	rec.At = e.Clock.Now()
 	rec.Run = r.Number
+	fromJournal(r, rec)
 	if rec.Request == "" {
 		rec.Request = r.Call.ID
 	}

@@ -80,6 +80,9 @@ func (e *Engine) settle(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Record, docs []bot.Document) error {
 	r := &c.run
 	r.State, r.Ended, r.InCall = state, e.Clock.Now(), false
+	if r.Journal != nil && !r.Journal.Outcome.IsZero() {
+		r.Ended = r.Journal.Outcome
+	}
 	e.forget(r.Number)
 	rec.Detail, rec.Text = maps.Clone(rec.Detail), maps.Clone(rec.Text)
 	if rec.Detail == nil {

@@ -223,4 +223,10 @@ type Tx interface {
 type Type struct {
 	Scheme string
 	Open   func(ctx context.Context, dsn string) (Store, error)
+	// OpenCopy opens what Copier wrote, to look at it without changing it; nil
+	// where there are no such copies.
+	OpenCopy func(ctx context.Context, path string) (Store, error)
+	// Files gives the files of the database that dsn names, whether or not they
+	// are there, the main one first; nil where it is not files.
+	Files func(dsn string) ([]string, error)
 }

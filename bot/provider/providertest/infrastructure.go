@@ -359,7 +359,11 @@ type report struct {
 func (i *Infrastructure) status(ctx context.Context, id string) (report, error) {
 	i.mu.Lock()
 	i.catchUp()
-	op := i.ops[id]
+	op, found := i.ops[id]
+	if !found { // of another infrastructure
+		i.mu.Unlock()
+		return report{state: strange}, nil
+	}
 	op.answers++
 	switch {
 	case i.fault == HangsOnLooks && op.answers == 2:

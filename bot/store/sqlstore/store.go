@@ -25,6 +25,8 @@ type Options struct {
 	Readers int
 	// Purge, when set, is what Store.Purge does, on connections of its own.
 	Purge func(ctx context.Context) error
+	// Copy, when set, is what Store.Copy does, on connections of its own.
+	Copy func(ctx context.Context, path string) (schema int64, err error)
 	// Closed, when set, is called by Close after the databases were closed.
 	Closed func() error
 }
@@ -42,6 +44,7 @@ type Store struct {
 	read    *sql.DB
 	closed  func() error
 	purge   func(ctx context.Context) error
+	copy    func(ctx context.Context, path string) (int64, error)
 
 	jobs sync.Pool
 	line line
@@ -59,6 +62,7 @@ var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Clocked = (*Store)(nil)
 	_ store.Purger  = (*Store)(nil)
+	_ store.Copier  = (*Store)(nil)
 )
 
 // Allowance implements store.Clocked.
@@ -76,6 +80,7 @@ func New(o Options) *Store {
 		read:    o.Read,
 		closed:  o.Closed,
 		purge:   o.Purge,
+		copy:    o.Copy,
 		done:    make(chan struct{}),
 		views:   make(chan struct{}, o.Readers),
 	}
