@@ -51,6 +51,10 @@ func (e *Engine) lookAtClock(ctx context.Context, w *clockwatch) {
 		}
 		return
 	}
+	if by >= clockSlack { // or the machine slept, which is no event of the log
+		e.Logger.Warn("the clock jumped forward; what expired by that is asked for again, and nothing is run late", "by", by.Round(time.Second))
+		return
+	}
 	var say string
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
 		say = ""
@@ -65,15 +69,11 @@ func (e *Engine) lookAtClock(ctx context.Context, w *clockwatch) {
 			}
 			by = now.Sub(last.Latest)
 			say = fmt.Sprintf("the clock is at least %s behind the newest record: it was set back, or was wrong before", (-by).Round(time.Second))
-		} else if by < 0 {
-			say = fmt.Sprintf("the clock jumped back by %s", (-by).Round(time.Second))
 		} else {
-			say = fmt.Sprintf("the clock jumped forward by %s; what expired by that is asked for again, and nothing is run late", by.Round(time.Second))
+			say = fmt.Sprintf("the clock jumped back by %s", (-by).Round(time.Second))
 		}
-		if by < 0 {
-			if err := e.rewind(tx, now); err != nil {
-				return err
-			}
+		if err := e.rewind(tx, now); err != nil {
+			return err
 		}
 		_, err := e.Recorder.Append(tx, bot.Record{At: now, Kind: bot.ConfiguredKind, Resources: []bot.Resource{bot.TheBot},
 			Detail: map[string]string{"clock": by.Round(time.Millisecond).String()}, Text: map[string]string{"notice": say}})
