@@ -34,6 +34,7 @@ const databaseVar = "QUARTERDECK_DATABASE"
 
 // everywhere runs f on every kind of database.
 func everywhere(t *testing.T, f func(t *testing.T)) {
+	t.Parallel()
 	t.Run("sqlite", f)
 	if os.Getenv("QUARTERDECK_POSTGRES") != "" {
 		t.Run("postgres", f)

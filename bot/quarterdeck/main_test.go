@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -25,6 +26,16 @@ func TestMain(m *testing.M) {
 	}
 	if filepath.Base(os.Args[0]) == programName {
 		main()
+	}
+	flag.Parse()
+	// Most of a test is waiting, for leases and for processes, so that many fit
+	// beside one another.
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }
