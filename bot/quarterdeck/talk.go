@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
@@ -133,9 +134,28 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, l
 		if err == nil {
 			err = errors.New("the bot ended before it was ready")
 		}
+		if bot.KindOf(err) == bot.Conflict && reached(ctx, loaded.Bot.Socket) {
+			return f(ctx, loaded) // it serves again
+		}
 		return err
 	}
 	err = f(ctx, loaded)
 	stop()
 	return errors.Join(err, <-ended)
+}
+
+// reached waits for a bot that is just starting to answer on its socket.
+func reached(ctx context.Context, socket string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for terminal.Reach(ctx, socket) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
