@@ -46,6 +46,8 @@ func (p *Policy) verb(permission bot.Permission) (verb, name string) {
 		return "ask about their own rights", name
 	case permission == bot.MayRollback:
 		return "roll back", name
+	case permission == bot.MayBreakGlass:
+		return "break glass", name
 	case strings.Contains(name, "."):
 		return "", name
 	}

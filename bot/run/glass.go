@@ -24,11 +24,11 @@ const detailBroke = "break_glass"
 func (e *Engine) breakGlass(r *bot.Run, who bot.Identity) error {
 	d := e.mayBreakGlass(r, who)
 	if !d.Allowed {
-		say := d.Because
-		if d.Near != "" {
-			say += "; " + d.Near
+		why := d.Near
+		if why == "" {
+			why = d.Because
 		}
-		return &bot.Error{Op: d.Rule, Kind: bot.Denied, Say: "you may not break glass here: " + say}
+		return &bot.Error{Op: d.Rule, Kind: bot.Denied, Say: "you may not break glass here: " + why}
 	}
 	if !r.Decision.Needs.None() {
 		r.Decision.Rule += ", break-glass by " + d.Rule
