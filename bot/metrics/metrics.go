@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,7 @@ type Config struct {
 type Metrics struct {
 	c        Config
 	registry *prometheus.Registry
-	verbs    map[string]bool
+	verbs    atomic.Pointer[map[string]bool]
 
 	received  prometheus.Histogram
 	commands  *prometheus.CounterVec
@@ -64,7 +65,7 @@ func New(c Config) *Metrics {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Metrics{c: c, registry: prometheus.NewRegistry(), verbs: map[string]bool{none: true}}
+	m := &Metrics{c: c, registry: prometheus.NewRegistry()}
 	histogram := func(name, help string, buckets []float64) prometheus.HistogramOpts {
 		return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
 	}
@@ -108,16 +109,18 @@ func New(c Config) *Metrics {
 }
 
 // Verbs sets the verbs that are labels; what has another is counted under none.
-// Call it before anything is counted.
+// A reload sets others.
 func (m *Metrics) Verbs(verbs []string) {
+	known := make(map[string]bool, len(verbs))
 	for _, v := range verbs {
-		m.verbs[v] = true
+		known[v] = true
 		m.commands.WithLabelValues(v, "ok")
 	}
+	m.verbs.Store(&known)
 }
 
 func (m *Metrics) verb(v string) string {
-	if m.verbs[v] {
+	if known := m.verbs.Load(); known != nil && (*known)[v] {
 		return v
 	}
 	return none
