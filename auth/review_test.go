@@ -118,8 +118,8 @@ func TestReviewSays(t *testing.T) {
 	base := func() Rules {
 		return Rules{Roles: []string{"dev", "ops", "sre"}, Persons: names(people), Targets: reviewedTargets,
 			Permissions: []bot.PermissionInfo{{Name: "action.reindex", Resource: bot.KindTarget}, {Name: "action.drill", Resource: bot.KindAction}},
-			Grants:   []Grant{{Roles: []string{"dev"}, Permissions: []string{"deploy"}, Targets: []string{"*/*"}}, {Roles: []string{"sre"}, Permissions: []string{"halt"}}, {Persons: []string{"zoe"}, Permissions: []string{"run.approve"}, Targets: []string{"*/*"}}},
-			Requires: []Require{{Permissions: []string{"deploy"}, Targets: []string{"*/prod"}, Approvals: &bot.ApprovalRule{Count: 1}}}}
+			Grants:      []Grant{{Roles: []string{"dev"}, Permissions: []string{"deploy"}, Targets: []string{"*/*"}}, {Roles: []string{"sre"}, Permissions: []string{"halt"}}, {Persons: []string{"zoe"}, Permissions: []string{"run.approve"}, Targets: []string{"*/*"}}},
+			Requires:    []Require{{Permissions: []string{"deploy"}, Targets: []string{"*/prod"}, Approvals: &bot.ApprovalRule{Count: 1}}}}
 	}
 	for name, c := range map[string]struct {
 		with func(r *Rules)
