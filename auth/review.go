@@ -263,9 +263,21 @@ type compared struct {
 	noApprover bool
 }
 
+// permissions gives those that either side knows: with verbs of the team's own,
+// they need not be the same.
+func (r *review) permissions() []bot.PermissionInfo {
+	all := slices.Clone(r.old.Policy.permissions)
+	for _, info := range r.new.Policy.permissions {
+		if _, there := r.old.Policy.numbers[info.Name]; !there {
+			all = append(all, info)
+		}
+	}
+	return all
+}
+
 // ask puts every question to both sides.
 func (r *review) ask() {
-	for _, info := range bot.Permissions() {
+	for _, info := range r.permissions() {
 		r.when = r.contexts(info.Name)
 		if info.Resource == bot.KindTarget {
 			for _, t := range r.targets {

@@ -117,14 +117,19 @@ func TestReviewSays(t *testing.T) {
 	}
 	base := func() Rules {
 		return Rules{Roles: []string{"dev", "ops", "sre"}, Persons: names(people), Targets: reviewedTargets,
-			Grants:   []Grant{{Roles: []string{"dev"}, Permissions: []string{"deploy"}, Targets: []string{"*/*"}}, {Roles: []string{"sre"}, Permissions: []string{"halt"}}, {Persons: []string{"zoe"}, Permissions: []string{"run.approve"}, Targets: []string{"*/*"}}},
-			Requires: []Require{{Permissions: []string{"deploy"}, Targets: []string{"*/prod"}, Approvals: &bot.ApprovalRule{Count: 1}}}}
+			Permissions: []bot.PermissionInfo{{Name: "action.reindex", Resource: bot.KindTarget}, {Name: "action.drill", Resource: bot.KindAction}},
+			Grants:      []Grant{{Roles: []string{"dev"}, Permissions: []string{"deploy"}, Targets: []string{"*/*"}}, {Roles: []string{"sre"}, Permissions: []string{"halt"}}, {Persons: []string{"zoe"}, Permissions: []string{"run.approve"}, Targets: []string{"*/*"}}},
+			Requires:    []Require{{Permissions: []string{"deploy"}, Targets: []string{"*/prod"}, Approvals: &bot.ApprovalRule{Count: 1}}}}
 	}
 	for name, c := range map[string]struct {
 		with func(r *Rules)
 		want []string
 	}{
 		"nothing": {func(*Rules) {}, nil},
+		"a verb of the team's own": {func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "action.reindex"} },
+			[]string{"+ 1 more person may action.reindex cart/prod, shop/prod, shop/staging: zoe"}},
+		"a verb about no target": {func(r *Rules) { r.Grants[1].Roles, r.Grants[1].Permissions = []string{"dev"}, []string{"action.drill"} },
+			[]string{"+ 1 more person may action.drill: zoe"}},
 		"more people": {func(r *Rules) { r.Grants[0].Roles = []string{"dev", "ops"} },
 			[]string{"+ 12 more people may deploy cart/prod, shop/prod, shop/staging: p00, p01, p02, p03, p04, p05, p06, p07 and 4 more"}},
 		"one person": {func(r *Rules) { r.Grants[0].Persons = []string{"p03"} }, []string{"+ 1 more person may deploy cart/prod, shop/prod, shop/staging: p03"}},

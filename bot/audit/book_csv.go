@@ -83,7 +83,11 @@ func (c Cover) facts() [][3]string {
 	if c.First > 0 {
 		facts = append(facts, [3]string{"records in the period", c.sequence(), of(spans{{c.First, c.Last}})})
 	} else {
-		facts = append(facts, [3]string{"records in the period", "none", ""})
+		none := "none"
+		if missing := c.Missing(); missing != "" {
+			none += "; " + missing
+		}
+		facts = append(facts, [3]string{"records in the period", none, ""})
 	}
 	facts = append(facts, [3]string{"records by kind", c.byKind(), ""})
 	for _, s := range Sections() {
@@ -100,7 +104,20 @@ func (c Cover) sequence() string {
 			return s + ", not without a gap: see the verification"
 		}
 	}
+	if missing := c.Missing(); missing != "" {
+		return s + "; " + missing
+	}
 	return s + ", none missing"
+}
+
+// Missing says what of the period is not in the report because it lies in an
+// archive that was not read; "" for nothing.
+func (c Cover) Missing() string {
+	v := c.Verified
+	if v.Archived == 0 || v.From <= v.Archived || c.First > v.From {
+		return ""
+	}
+	return fmt.Sprintf("records up to %d lie in the archive, and those of the period are NOT in this report; add --archive DIR", v.Archived)
 }
 
 // byKind counts the records of the period: "3 requested, 2 started, 40 reads".

@@ -123,6 +123,7 @@ func target(name string) bot.Target {
 type people struct {
 	mu    sync.Mutex
 	roles map[string][]string
+	left  map[string]bool // disabled
 	down  bool
 }
 
@@ -134,6 +135,13 @@ func (p *people) set(name string, roles ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.roles[name] = roles
+}
+
+// leaves disables somebody.
+func (p *people) leaves(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = map[string]bool{name: true}
 }
 
 func (p *people) Identify(ctx context.Context, a bot.AccountID, _ bot.Standing) (bot.Identity, error) {
@@ -151,6 +159,9 @@ func (p *people) Recall(_ context.Context, a bot.AccountID) (bot.Identity, error
 	who := bot.Identity{Account: a, Standing: bot.Member}
 	if roles, known := p.roles[name]; known {
 		who.Person, who.Roles = name, roles
+	}
+	if p.left[name] {
+		who.Standing, who.Roles = bot.Disabled, nil
 	}
 	return who, nil
 }

@@ -91,6 +91,28 @@ func (h *host) forAWhile(where string) (parent, child int64) {
 	return n, h.child(n).Number
 }
 
+// Who left cannot take back what they set for a while; it still goes back by
+// itself, while what else they asked for and has not begun is stopped.
+func TestReturnOfALeaver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	h := r.host().start()
+	_, child := h.forAWhile(free)
+	waits := h.begin(dev, "deploy shop v2 to prod")
+	h.reaches(waits, bot.Waiting)
+	r.people.leaves(dev)
+	if err := h.StopDisabled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if x := h.reaches(waits, bot.Failed); !strings.Contains(x.Result, "account disabled") {
+		t.Errorf("what waited ended with %q", x.Result)
+	}
+	r.clock.jump(2 * time.Hour)
+	h.Wake()
+	h.reaches(child, bot.Succeeded)
+	r.wantSizes(free, "2>5 5>2", "2")
+}
+
 // What was scaled for a while comes back when its time is over, not before, and
 // keeps nobody from the slot until then.
 func TestReturn(t *testing.T) {

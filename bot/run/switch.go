@@ -113,6 +113,9 @@ func (e *Engine) stopDisabled(ctx context.Context, row store.RunRow) error {
 		if c.run.State != bot.Waiting && c.run.State != bot.Queued {
 			return nil
 		}
+		if c.run.Parent != 0 && c.run.Plan.Returning {
+			return nil // what they set for a while still goes back by itself
+		}
 		who, err := e.Directory.Recall(ctx, c.run.Call.Who.Account)
 		if err != nil || who.Standing != bot.Disabled {
 			return err
