@@ -153,7 +153,7 @@ func terminate(t testing.TB, db *sql.DB, application, state string) (ended int) 
 // until asks the server again and again until it says yes, for a limited time.
 func until(t testing.TB, db *sql.DB, q string, args ...any) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for yes := false; !yes; {
 		if err := db.QueryRowContext(ctx, q, args...).Scan(&yes); err != nil {

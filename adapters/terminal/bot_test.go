@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; it is far more than a loaded machine needs.
-const patience = 20 * time.Second
+const patience = 5 * time.Minute
 
 // within gives a context that ends with the test or when it takes too long.
 func within(t *testing.T) context.Context {

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait; it is far more than a loaded machine needs.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 var program struct {
 	once sync.Once

@@ -149,7 +149,7 @@ func setStage(env *testscript.Env) error {
 }
 
 // patience bounds every wait; it is far more than a loaded machine needs.
-const patience = 40 * time.Second
+const patience = 5 * time.Minute
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
 

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	// random input is a whole conversation with a database of its own.
 	checks := "10"
 	if os.Getenv("QUARTERDECK_TEST_ALL") != "" {
-		checks = "40"
+		checks = "20"
 	}
 	asked := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { asked[f.Name] = true })
@@ -67,7 +67,7 @@ func TestMain(m *testing.M) {
 var seal = store.NewSeal([]byte("the test's own key"))
 
 // patience bounds every wait for something that must happen.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // The targets, by what the rules ask for there.
 const (
