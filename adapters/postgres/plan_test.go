@@ -100,6 +100,8 @@ func everything(s store.Store) error {
 		note(err)
 		_, err = r.(store.Counter).Backlog()
 		note(err)
+		_, err = r.(store.Counter).Backlog("terminal")
+		note(err)
 		return errors.Join(errs...)
 	}
 	writings := func(tx store.Tx) error {
