@@ -137,7 +137,8 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 		return nil, err
 	}
 	if h.On {
-		found = append(found, bot.Obstacle{Text: h.String() + "; resume ends that"})
+		found = append(found, bot.Obstacle{Text: h.String(),
+			Remedy: bot.Remedy{Line: "resume", Does: "to end that", Permission: bot.MayHalt, Resource: bot.TheBot}})
 	}
 	t := r.Ask.Target
 	var l Lock
@@ -145,7 +146,8 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 		return nil, err
 	}
 	if l.Standing(at) && l.Person != r.Call.Who.Person {
-		found = append(found, bot.Obstacle{Text: fmt.Sprintf("%s is %s; to take it: lock %s %s --steal", t, l, t.Service, t.Environment)})
+		found = append(found, bot.Obstacle{Text: fmt.Sprintf("%s is %s", t, l),
+			Remedy: bot.Remedy{Line: fmt.Sprintf("lock %s %s --steal", t.Service, t.Environment), Does: "to take it", Permission: bot.MayStealLock, Resource: t.Resource()}})
 	}
 	freezes, err := freezesIn(rd)
 	if err != nil {
