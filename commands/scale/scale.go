@@ -66,7 +66,8 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	to, err := absolute(t, d, c.Args["amount"])
+	bounds, _ := p.catalog.Bounds(t, d.Name, first)
+	to, err := absolute(t, d, bounds, c.Args["amount"])
 	if err != nil {
 		return bot.Plan{}, err
 	}
@@ -96,7 +97,6 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	bounds, _ := p.catalog.Bounds(t, d.Name, first)
 	plan := bot.Plan{
 		Spec: spec, Slot: capacity.Slot(t), Subject: capacity.Subject(t, d.Name), Guarded: true,
 		Preconditions: capacity.Facts(change.Scaling, p.catalog.Digest(t)),
@@ -121,7 +121,7 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 }
 
 // absolute turns what was typed into the value that is to be set.
-func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) {
+func absolute(t bot.Target, d provider.Dimension, b provider.Bounds, typed string) (string, error) {
 	typed = strings.TrimSpace(typed)
 	relative := strings.HasPrefix(typed, "+") || strings.HasPrefix(typed, "-")
 	switch {
@@ -133,7 +133,11 @@ func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) 
 	}
 	n, err := strconv.ParseInt(typed, 10, 32)
 	if err != nil {
-		return "", bot.Errorf(bot.Invalid, "%q is no amount; write a number such as 4, +2 or -2, or %s", typed, capacity.Zero)
+		zero := ""
+		if b.Zero {
+			zero = ", or " + capacity.Zero
+		}
+		return "", bot.Errorf(bot.Invalid, "%q is no amount; write a number such as 4, +2 or -2%s", typed, zero)
 	}
 	if relative {
 		now, err := d.Place(d.Current)
@@ -149,6 +153,8 @@ func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) 
 		return d.Choices[n], nil
 	}
 	switch {
+	case n == 0 && !b.Zero: // the word would be refused too
+		return "", b.Allow(t, d, "0")
 	case n == 0:
 		return "", bot.Errorf(bot.Invalid, "that takes all of %s away; if it is meant, write the word: %s", t, capacity.Line(t, d.Name, "0"))
 	case n < 0:
