@@ -64,6 +64,8 @@ type Options struct {
 	IDs     bot.IDs
 	// Logger is written to with every secret hidden; default none.
 	Logger *slog.Logger
+	// Level, when set, is the Logger's, which a reload sets to [log] level.
+	Level *slog.LevelVar
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
 	Serve   bool

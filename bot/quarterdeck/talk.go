@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -121,7 +122,7 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, l
 	} else if bot.KindOf(err) != bot.Unavailable {
 		return err
 	}
-	a, err := c.app(app.Options{Logger: logger(os.Stderr, 4, false)})
+	a, err := c.app(app.Options{Logger: logger(os.Stderr, slog.LevelWarn, false)})
 	if err != nil {
 		return err
 	}
