@@ -99,6 +99,8 @@ type App struct {
 	Catalog   *provider.Catalog
 	Actions   *action.Table
 
+	providers map[string]provider.Provider
+
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
@@ -170,7 +172,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
-	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {

@@ -56,7 +56,7 @@ func (a *App) Reload(ctx context.Context) (changes int, warnings []string, err e
 	if a.options.Level != nil {
 		a.options.Level.Set(next.Config.Log.Level)
 	}
-	warnings = next.Warnings()
+	warnings = append(next.Warnings(), next.Lacks()...)
 	for _, key := range laterChanges(a.Config, next.Config) {
 		name := fmt.Sprintf("[%s] %s", key[0], key[1])
 		warnings = append(warnings, fmt.Sprintf("%s: %s takes effect at the next start of the bot; the rest is taken over", next.Config.At(key...), name))

@@ -170,7 +170,7 @@ func (s serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range a.Warnings() {
+	for _, w := range append(a.Warnings(), a.Lacks()...) {
 		log.Warn(w)
 	}
 	ended := make(chan error, 1)
