@@ -54,6 +54,7 @@ type CommandNeeds struct {
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
+	Zone    bot.Zone // that of the configuration
 }
 
 // Options is what differs between a real start and a test's. Zero fields have

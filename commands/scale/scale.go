@@ -109,7 +109,7 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		plan.Undo = capacity.Line(t, d.Name, d.Current)
 	}
 	if change.Back != nil {
-		plan.Summary += " for " + duration(change.Back.For)
+		plan.Summary += " for " + bot.Span(change.Back.For)
 	}
 	if to == d.Current && (change.Back == nil || waiting == nil) {
 		plan.Noop = fmt.Sprintf("%s has %s already", t, size(d, first, to))
@@ -215,7 +215,7 @@ func preview(d provider.Dimension, b provider.Bounds, c capacity.Change) []bot.F
 		fields = append(fields, bot.Field{Name: "allowed", Value: allowed})
 	}
 	if c.Back != nil {
-		fields = append(fields, bot.Field{Name: "back", Value: fmt.Sprintf("to %s, %s after it took effect", d.Amount(c.Back.To), duration(c.Back.For))})
+		fields = append(fields, bot.Field{Name: "back", Value: fmt.Sprintf("to %s, %s after it took effect", d.Amount(c.Back.To), bot.Span(c.Back.For))})
 	}
 	if d.Disrupts != "" {
 		fields = append(fields, bot.Field{Name: "interrupts", Value: d.Disrupts})
@@ -235,16 +235,4 @@ func warnings(d provider.Dimension, waiting *goingBack) []string {
 		all = append(all, fmt.Sprintf("#%d, which brings it back to %s at %s, does not come then", waiting.run, d.Amount(waiting.to), bot.Moment(waiting.at)))
 	}
 	return all
-}
-
-// duration writes a length of time without zeros: "2h", "1h30m".
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
