@@ -263,12 +263,19 @@ func (s *Session) stranger(name, before string) string {
 // as: a command of the session's own, or its end.
 func (s *Session) hint(line string) {
 	words := strings.Fields(line)
-	if !s.hints || len(words) == 0 {
+	if len(words) == 0 || s.JSON {
 		return
 	}
-	switch strings.ToLower(words[0]) {
+	switch strings.TrimPrefix(strings.ToLower(words[0]), "/") {
 	case "exit", "quit", "logout", "bye", "q":
-		s.screen.say("to leave, type /quit or press Ctrl-D")
+		if s.hints {
+			s.screen.say("to leave, type /quit or press Ctrl-D")
+		} else {
+			s.screen.say("run takes one command and ends by itself, so there is nothing to leave; to type several: quarterdeck chat")
+		}
+		return
+	}
+	if !s.hints {
 		return
 	}
 	names := s.localNames()
