@@ -35,6 +35,10 @@ type ChatOptions struct {
 	Complete func(ctx context.Context, account AccountID, line string) []string
 	// Describe says in a few words who an account is: "dev (developer)".
 	Describe func(ctx context.Context, account AccountID) string
+	// Forms asks for what lines lack; nil where there are none.
+	Forms Forms
+	// Home is what an account sees when it opens the bot by itself.
+	Home Home
 	Version  string
 }
 
