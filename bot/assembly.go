@@ -38,8 +38,8 @@ type ChatOptions struct {
 	// Forms asks for what lines lack; nil where there are none.
 	Forms Forms
 	// Home is what an account sees when it opens the bot by itself.
-	Home Home
-	Version  string
+	Home    Home
+	Version string
 }
 
 // ChatType is one row of the table of chat networks. Open checks its
