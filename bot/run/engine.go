@@ -414,6 +414,7 @@ var errStale = errors.New("the run was moved on meanwhile")
 // put writes the run into its row within tx. A row that changed since it was
 // read gives errStale.
 func (e *Engine) put(tx store.Tx, c *current) error {
+	e.hide(&c.run)
 	r := &c.run
 	row := c.row
 	row.Number, row.State, row.Target, row.Person = r.Number, r.State, r.Ask.Target.String(), r.Call.Who.Person
