@@ -19,7 +19,7 @@ import (
 func (a *App) emergency(g *ground, engine *run.Engine) (done func(), err error) {
 	o, c := a.options, a.Config
 	m := &run.Emergency{Engine: engine, Audit: c.Audit.Channels,
-		Blind:   func(name string) (bot.Command, bool) { return a.current().blind(g, name) },
+		Blind: func(name string) (bot.Command, bool) { return a.current().blind(g, name) },
 	}
 	direct := router.Direct(func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok })
 	m.Deliver = func(ctx context.Context, d bot.Delivery) (string, error) {

@@ -52,8 +52,8 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 	for _, c := range children {
 		child := &c.run
-		rec := bot.Record{Kind: bot.Requested, Text: map[string]string{"line": child.Call.Line},
-			Detail: map[string]string{"summary": child.Plan.Summary, "parent": fmt.Sprint(r.Number), "not_before": child.NotBefore.Format(time.RFC3339Nano)}}
+		rec := bot.Record{Kind: bot.Requested, Text: map[string]string{"line": child.Call.Line, "summary": child.Plan.Summary},
+			Detail: map[string]string{"parent": fmt.Sprint(r.Number), "not_before": child.NotBefore.Format(time.RFC3339Nano)}}
 		if err := e.record(tx, child, rec); err != nil {
 			return err
 		}
