@@ -57,6 +57,9 @@ func rewriteStrings(raw []byte, f func(string) string) (out []byte, changed bool
 				}
 				changed = true
 			case !name && !isTime(s): // no time was ever typed by mistake
+				if slices.Contains(in, "tokens") {
+					member = "tokens" // what they are named by may be what is erased
+				}
 				left = append(left, member)
 			}
 			if name {
