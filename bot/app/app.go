@@ -105,9 +105,12 @@ type App struct {
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
-	now    atomic.Pointer[App] // what is worked by, once a reload brought another
-	mu     sync.Mutex          // held while reloading
-	ground *ground             // once it runs
+	marked sync.Once                // as was made
+	as     string                   // the mark of its configuration; see force
+	aside  atomic.Pointer[outdated] // why nothing is begun here, nil when it is
+	now    atomic.Pointer[App]      // what is worked by, once a reload brought another
+	mu     sync.Mutex               // held while reloading
+	ground *ground                  // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -323,6 +326,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
+	parts.front.Go(a.keepUp)
 	w.run(parts.front)
 	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {

@@ -46,7 +46,7 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 		return w, nil
 	}
 	o, c := a.options, a.Config
-	w.monitor = health.NewMonitor(health.Config{Store: of.store, Clock: o.Clock, Logger: o.Logger, Chats: a.chats,
+	w.monitor = health.NewMonitor(health.Config{Store: of.store, Clock: o.Clock, Logger: o.Logger, Chats: a.chats, Alarms: a.alarms,
 		Turned: map[string]func() time.Time{"engine": of.engine.Turned, "router": of.router.Turned}})
 	if s, ok := of.store.(store.Watched); ok {
 		s.Watch(of.meter.Committed)

@@ -52,6 +52,7 @@ type Config struct {
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
 	settings func() map[string]string
+	common   func() string
 	at       func(key ...string) string
 }
 

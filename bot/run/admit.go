@@ -373,6 +373,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
 		blocked = nil // this may be run again
+		if err := e.inForce(tx); err != nil {
+			return err
+		}
 		if err := e.evidence(tx, c); err != nil {
 			return err
 		}
