@@ -181,7 +181,7 @@ func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle)
 	switch {
 	case reason != "":
 	case r.Plan.Returning:
-		reason = "an automatic return passes"
+		reason = fmt.Sprintf("an automatic return passes, as #%d announced", r.Parent)
 	default:
 		reason = "a way back passes"
 	}
