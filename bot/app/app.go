@@ -253,7 +253,7 @@ func (a *App) Hurry() { a.fail(nil) }
 // lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
-	s, err := OpenStore(ctx, c, a.tables)
+	s, err := openStore(ctx, c, a.tables, o.Secrets)
 	if err != nil {
 		return err
 	}

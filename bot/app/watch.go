@@ -53,7 +53,7 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 	}
 	of.meter.Watch(metrics.Watched{Store: of.store, Chats: a.chats, Writable: w.monitor.Writable, Checkpoint: w.lastCheckpoint})
 	if h := c.Heartbeat; h != nil {
-		w.heartbeat = &health.Heartbeat{URL: h.URL, Every: h.Every, Logger: o.Logger, Fault: w.monitor.Fault, May: config.MayBeTold, Beat: of.meter.Beat}
+		w.heartbeat = &health.Heartbeat{URL: h.URL, Every: h.Every, Secrets: o.Secrets, Logger: o.Logger, Fault: w.monitor.Fault, May: config.MayBeTold, Beat: of.meter.Beat}
 		if err := w.heartbeat.Check(); err != nil {
 			return nil, &bot.Error{Op: "app.heartbeat", Kind: bot.Invalid, Say: h.Where + ": " + bot.Sentence(err, "heartbeat"), Err: errors.Unwrap(err)}
 		}
