@@ -219,7 +219,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := append(slices.Clone(a.warnings), a.exposed()...)
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
