@@ -28,7 +28,9 @@ func sound(s Seen) error {
 		if !utf8.ValidString(text) {
 			return refused("it is no text")
 		}
-		if strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' }) {
+		if strings.ContainsFunc(text, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+		}) {
 			return refused("it holds control characters")
 		}
 	}
