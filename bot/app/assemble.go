@@ -320,6 +320,9 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 	}
 	err = s.Update(ctx, func(tx store.Tx) error {
 		changes = 0
+		if gives, err := a.givesWay(tx, seal); err != nil || gives {
+			return err
+		}
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err

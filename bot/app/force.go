@@ -17,6 +17,9 @@ import (
 // reads its own file again. Should that say the same by now, it takes it over,
 // so that one reload is enough; otherwise it begins nothing, says so in /healthz,
 // and leaves what is to be done to the others until it is reloaded or replaced.
+//
+// A process that is started for one command only puts nothing in force while a
+// replica serves by what is: somebody's old file must not stop a fleet.
 
 // forceID is the document, of kind kindRules, that holds the mark.
 const forceID = "force"
@@ -36,7 +39,35 @@ type outdated struct {
 const (
 	forceEvery = time.Second     // how often it is looked at
 	forceRetry = 5 * time.Second // how often a file that says otherwise is read again
+
+	// forceClaim is held, for forceHeld at a time, by a replica that serves by what
+	// is in force.
+	forceClaim = "rules/force"
+	forceHeld  = 30 * time.Second
 )
+
+// givesWay reports whether a's process was started for one command, and another
+// configuration is in force by which a replica serves.
+func (a *App) givesWay(r store.Reader, seal store.Seal) (bool, error) {
+	if a.options.Serve {
+		return false, nil
+	}
+	f, _, found, err := readForce(r)
+	if err != nil || !found || f.Mark == a.mark(seal) {
+		return false, err
+	}
+	d, found, err := r.Document(store.KindClaim, forceClaim)
+	return found && a.options.Clock.Now().Before(d.Due), err
+}
+
+// serves notes that a replica serves by what is in force; that ends with release.
+func (a *App) serves(ctx context.Context, owner string) error {
+	return a.ground.store.Update(ctx, func(tx store.Tx) error {
+		now := a.options.Clock.Now()
+		_, err := store.Claim(tx, forceClaim, owner, now, now.Add(forceHeld), store.Allowance(a.ground.store))
+		return err
+	})
+}
 
 // mark tells a's configuration from others; seal is always the same.
 func (a *App) mark(seal store.Seal) string {
@@ -87,10 +118,14 @@ func (a *App) inForce(seal store.Seal) func(r store.Reader) error {
 func (a *App) keepUp(ctx context.Context) error {
 	ticker := time.NewTicker(forceEvery)
 	defer ticker.Stop()
-	var tried time.Time
+	var tried, noted time.Time
+	owner := a.options.IDs.New()
 	for {
 		select {
 		case <-ctx.Done():
+			if !noted.IsZero() {
+				a.release(ctx, owner)
+			}
 			return nil
 		case <-ticker.C:
 		}
@@ -107,12 +142,31 @@ func (a *App) keepUp(ctx context.Context) error {
 			if a.aside.Swap(nil) != nil {
 				a.options.Logger.Info("this replica works by the configuration in force again")
 			}
+			if now := a.options.Clock.Now(); a.options.Serve && now.Sub(noted).Abs() >= forceHeld/3 && a.serves(ctx, owner) == nil {
+				noted = now
+			}
+			continue
+		}
+		if !a.options.Serve { // whoever served may be gone by now
+			if _, err := a.current().recordStart(ctx, a.ground.store, a.ground.log, a.ground.seal); err != nil && ctx.Err() == nil {
+				a.options.Logger.Warn("put the configuration in force", "err", err)
+			}
 			continue
 		}
 		if now := a.options.Clock.Now(); a.aside.Load() == nil || now.Sub(tried).Abs() >= forceRetry {
 			tried = now
 			a.catchUp(ctx, f)
 		}
+	}
+}
+
+// release ends what serves noted, so that nobody waits for it to end by itself.
+func (a *App) release(ctx context.Context, owner string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err := a.ground.store.Update(ctx, func(tx store.Tx) error { return store.Release(tx, forceClaim, owner) })
+	if err != nil {
+		a.options.Logger.Debug("note that this replica does not serve any more", "err", err)
 	}
 }
 
