@@ -35,7 +35,11 @@ type ChatOptions struct {
 	Complete func(ctx context.Context, account AccountID, line string) []string
 	// Describe says in a few words who an account is: "dev (developer)".
 	Describe func(ctx context.Context, account AccountID) string
-	Version  string
+	// Forms asks for what lines lack; nil where there are none.
+	Forms Forms
+	// Home is what an account sees when it opens the bot by itself.
+	Home    Home
+	Version string
 }
 
 // ChatType is one row of the table of chat networks. Open checks its

@@ -20,6 +20,16 @@ type Message struct {
 	Text string `json:"text,omitempty"`
 	// Press is the opaque token of the button that was pressed, or "".
 	Press string `json:"press,omitempty"`
+	// On is the network's reference of the message that the pressed button was
+	// on, as Chat.Deliver gave it; "" where the network does not say.
+	On string `json:"on,omitempty"`
+	// Code is a one-time code of a second factor that came with the message. It
+	// is checked when the message is received and never stored; what came of it
+	// is Factor.
+	Code string `json:"-"`
+	// Factor says which second factor was shown with this message: "totp", or ""
+	// for none. Set by who receives the message, never by an adapter.
+	Factor string `json:"factor,omitempty"`
 	// Edited marks an edit of, or an unfurl added to, an earlier message. It
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
