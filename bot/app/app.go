@@ -110,9 +110,12 @@ type App struct {
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
-	now    atomic.Pointer[App] // what is worked by, once a reload brought another
-	mu     sync.Mutex          // held while reloading
-	ground *ground             // once it runs
+	marked sync.Once                // as was made
+	as     string                   // the mark of its configuration; see force
+	aside  atomic.Pointer[outdated] // why nothing is begun here, nil when it is
+	now    atomic.Pointer[App]      // what is worked by, once a reload brought another
+	mu     sync.Mutex               // held while reloading
+	ground *ground                  // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -221,7 +224,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := append(slices.Clone(a.warnings), a.exposed()...)
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -255,7 +258,7 @@ func (a *App) Hurry() { a.fail(nil) }
 // lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
-	s, err := OpenStore(ctx, c, a.tables)
+	s, err := openStore(ctx, c, a.tables, o.Secrets)
 	if err != nil {
 		return err
 	}
@@ -328,6 +331,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
+	parts.front.Go(a.keepUp)
 	w.run(parts.front)
 	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {

@@ -28,6 +28,7 @@ func (e *Engine) Switch(next *Engine, commit func() error) error {
 		return err
 	}
 	e.now.Store(next)
+	e.aside.Store(0)
 	return nil
 }
 
