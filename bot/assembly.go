@@ -51,4 +51,7 @@ type ChatType struct {
 	// a sentence, and gives "" where it can; "NETWORK:*" is every channel of the
 	// network. Nil where every channel may be one that somebody writes in.
 	NoRule func(c ChannelID) string
+	// Groups is what the ids of this network's groups begin with in [[role]],
+	// "slack-group"; then its Chat has Memberships. "" where it has none.
+	Groups string
 }

@@ -137,8 +137,12 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 	}
 	var kept []bot.Approval
 	var dropped []string
+	why := "the right to give it is gone"
 	for _, a := range r.Approvals {
 		who, err := e.Directory.Recall(ctx, a.Account)
+		if len(who.Doubts) > 0 {
+			why = who.Doubts[0].Say
+		}
 		if err != nil || who.Person != a.Person {
 			dropped = append(dropped, a.Person)
 			continue
@@ -152,7 +156,7 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 	}
 	r.Approvals = kept
 	if len(dropped) > 0 {
-		say = fmt.Sprintf("the approval of %s no longer counts: the right to give it is gone", strings.Join(dropped, " and "))
+		say = fmt.Sprintf("the approval of %s no longer counts: %s", strings.Join(dropped, " and "), why)
 	}
 	return asker, say, nil
 }
