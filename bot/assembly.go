@@ -38,7 +38,10 @@ type ChatOptions struct {
 	// Forms asks for what lines lack; nil where there are none.
 	Forms Forms
 	// Home is what an account sees when it opens the bot by itself.
-	Home    Home
+	Home Home
+	// Setup opens the network before there is a configuration, for Manifester and
+	// Surveyor alone: keys that these find out may be missing from Raw.
+	Setup   bool
 	Version string
 }
 

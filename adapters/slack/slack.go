@@ -110,7 +110,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, bot.Errorf(bot.Invalid, "%s: "+format, append([]any{where}, args...)...))
 	}
-	if len(c.Teams) == 0 {
+	if len(c.Teams) == 0 && !o.Setup {
 		fault(`[chat.slack] needs teams, the ids of the workspaces whose members may talk to the bot: teams = ["T0123"]`)
 	}
 	for _, id := range c.Teams {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 
 	"quarterdeck/auth/directory"
 	"quarterdeck/bot"
@@ -34,3 +35,39 @@ type faulty struct{}
 
 // Holds implements directory.Groups.
 func (faulty) Holds(context.Context, string, bot.AccountID) (bool, error) { return false, nil }
+
+// Probed is what one network found out about itself.
+type Probed struct {
+	Network string
+	bot.Finding
+}
+
+// Probe has every configured network that can find out whether what is configured
+// works, in the order of the table; with post, each posts a test message to its
+// audit channels. The bot must not have been run.
+func (a *App) Probe(ctx context.Context, post bool) []Probed {
+	var found []Probed
+	for _, ct := range a.tables.Chats {
+		chat, ok := a.chats[ct.Name].(bot.Prober)
+		if !ok {
+			continue
+		}
+		o := bot.ProbeOptions{Post: post}
+		for _, c := range a.Config.Audit.Channels {
+			if c.Network() == ct.Name {
+				o.Audit = append(o.Audit, c)
+			}
+		}
+		for _, r := range a.Config.Roles {
+			for _, g := range r.Groups {
+				if local, ok := strings.CutPrefix(g, ct.Groups+":"); ok && ct.Groups != "" {
+					o.Groups = append(o.Groups, local)
+				}
+			}
+		}
+		for _, finding := range chat.Probe(ctx, o) {
+			found = append(found, Probed{ct.Name, finding})
+		}
+	}
+	return found
+}

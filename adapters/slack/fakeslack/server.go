@@ -45,7 +45,7 @@ type Options struct {
 	// that the token is for the whole of it.
 	EnterpriseID string
 	OrgWide      bool
-	Clock         bot.Clock
+	Clock        bot.Clock
 	// AckWithin is how long Slack waits for an acknowledgement; default 3 s.
 	AckWithin time.Duration
 	// PingEvery is how often the server pings a socket; default 1 s.
@@ -133,7 +133,7 @@ func New(o Options) (*Server, error) {
 
 // Scopes lists what a bot token needs for everything that the bot does.
 func Scopes() []string {
-	return []string{"app_mentions:read", "channels:read", "chat:write", "commands", "files:write", "groups:read", "im:history", "im:read", "im:write",
+	return []string{"app_mentions:read", "channels:read", "chat:write", "commands", "files:write", "groups:read", "im:history", "im:write",
 		"usergroups:read", "users:read"}
 }
 
