@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// freshFor is how old an answer may be that is asked for afresh: an approval
-	// and the acting on it look at the same people within it.
-	freshFor = time.Second
+	// afresh is how old an answer may be that somebody's acting depends on: what
+	// was said before does not count, also where it was a moment ago.
+	afresh = time.Duration(0)
 	// sorryFor is how long a question is not asked again that Slack will not
 	// answer differently soon.
 	sorryFor = time.Minute

@@ -61,7 +61,7 @@ func (s *chat) HoldsNow(ctx context.Context, group string, account bot.AccountID
 	if in, err := s.Holds(ctx, group, account); err != nil || !in {
 		return in, err
 	}
-	return s.holds(ctx, group, account, freshFor, freshFor)
+	return s.holds(ctx, group, account, afresh, afresh)
 }
 
 func (s *chat) holds(ctx context.Context, group string, account bot.AccountID, groupLife, standingLife time.Duration) (bool, error) {

@@ -103,7 +103,7 @@ func (s *chat) Vouch(ctx context.Context, account bot.AccountID) (bot.Standing, 
 	if !slices.Contains(s.config.Teams, home) {
 		return bot.External, nil
 	}
-	return s.people.know(ctx, user, freshFor)
+	return s.people.know(ctx, user, afresh)
 }
 
 // apart takes an account "slack:HOME/USER" apart.
