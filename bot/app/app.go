@@ -197,6 +197,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.chats[ct.Name] = chat
 	}
+	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
 	sources, vouching := a.networks()

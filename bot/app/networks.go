@@ -30,6 +30,24 @@ func (a *App) networks() (sources map[string]directory.Groups, vouching map[stri
 	return sources, vouching
 }
 
+// unheard refuses networks that are to be reached by a listener which is not
+// configured: nothing would ever come in.
+func (a *App) unheard(f *faults) {
+	for _, ct := range a.tables.Chats {
+		chat, ok := a.chats[ct.Name].(bot.Routed)
+		if !ok {
+			continue
+		}
+		for _, r := range chat.Routes() {
+			if a.Config.Listen[r.On] == "" {
+				where := a.Config.Chats[ct.Name].Where()
+				f.add(where, bot.Errorf(bot.Invalid, "%s: [chat.%s] is reached by the %s listener, which is not configured; set %s in [listen], such as %q", where, ct.Name, r.On, r.On, "127.0.0.1:8080"))
+				break
+			}
+		}
+	}
+}
+
 // faulty stands for a network that did not open; nothing is run with it.
 type faulty struct{}
 

@@ -312,6 +312,10 @@ func TestCheckLive(t *testing.T) {
 		!strings.Contains(out, "live: 2 faults") || strings.Contains(out, o.BotToken) {
 		t.Errorf("%v: %s", err, out)
 	}
+	out, err = sh(t.Context(), dir, good, "sed 's/^teams = .*/&\\nmode = \"http\"/' c.toml >h.toml && chmod 600 h.toml && "+bin+" check --config h.toml")
+	if !errors.As(err, &code) || code.ExitCode() != exitUsage || !strings.Contains(out, "[chat.slack] is reached by the public listener, which is not configured; set public in [listen]") {
+		t.Errorf("%v: %s", err, out)
+	}
 	if out, err := sh(t.Context(), dir, good, bin+" check --post --config c.toml"); !errors.As(err, &code) || code.ExitCode() != exitUsage {
 		t.Errorf("%v: %s", err, out)
 	}
