@@ -21,7 +21,7 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 	if number == 0 {
 		var err error
 		if number, err = e.theOne(ctx, c, a); err != nil {
-			return bot.Reply{}, err
+			return bot.Reply{}, doubted(err, c.Who)
 		}
 	}
 	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
@@ -107,7 +107,7 @@ func doubted(err error, who bot.Identity) error {
 	if bot.KindOf(err) != bot.NotFound || len(who.Doubts) == 0 {
 		return err
 	}
-	return bot.Errorf(bot.Denied, "%s for you; %s", bot.Sentence(err, ""), who.Doubts[0].Say)
+	return bot.Errorf(bot.Denied, "%s; %s", bot.Sentence(err, ""), who.Doubts[0].Say)
 }
 
 // mayKnow reports whether the run's being there may be told to c's asker: it is
