@@ -3,6 +3,7 @@ package slackchat
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -244,5 +245,49 @@ func TestGroupsOfAnOrganisation(t *testing.T) {
 	_, alone, _ := quiet(t, Config{Teams: []string{"E1"}}, func(o *fakeslack.Options) { o.OrgWide, o.EnterpriseID = true, "E1" })
 	if in, err := alone.Holds(t.Context(), "S0SRE", "slack:E1/WSRE"); in || err == nil {
 		t.Errorf("without a workspace: %v, %v", in, err)
+	}
+}
+
+// Slack's own samples of a group that changed have it asked anew.
+func TestGroupEventSamples(t *testing.T) {
+	dir := contracts(t)
+	if dir == "" {
+		t.Skip("the contracts are not there")
+	}
+	fake, s, _ := quiet(t, Config{})
+	inHouse(fake)
+	for i, name := range []string{"SubteamMembersChangedPayload", "SubteamUpdatedPayload"} {
+		raw, err := os.ReadFile(filepath.Join(dir, "events", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sample map[string]any
+		if err := json.Unmarshal(raw, &sample); err != nil {
+			t.Fatal(err)
+		}
+		event := sample["event"].(map[string]any)
+		if subteam, ok := event["subteam"].(map[string]any); ok { // ids are scrubbed
+			subteam["id"] = "S0SRE"
+		} else {
+			event["subteam_id"] = "S0SRE"
+		}
+		body, err := json.Marshal(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if in, err := s.Holds(t.Context(), "S0SRE", "slack:T1/USRE"); !in || err != nil {
+				t.Fatal(in, err)
+			}
+		}
+		if _, ours, err := s.decode(kindEvents, body); ours || err != nil {
+			t.Errorf("%s: taken for a message: %v, %v", name, ours, err)
+		}
+		if in, err := s.Holds(t.Context(), "S0SRE", "slack:T1/USRE"); !in || err != nil {
+			t.Fatal(in, err)
+		}
+		if n := len(fake.Calls("usergroups.users.list")); n != i+2 {
+			t.Errorf("%s: asked %d times", name, n)
+		}
 	}
 }

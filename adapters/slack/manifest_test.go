@@ -219,3 +219,39 @@ func TestEveryCallIsNeeded(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryEventIsSubscribed: whatever event the code looks for is in the
+// manifest, or it would never come.
+func TestEveryEventIsSubscribed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "receive.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		f, ok := n.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "event" {
+			return true
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			c, ok := n.(*ast.CaseClause)
+			if !ok {
+				return true
+			}
+			for _, x := range c.List {
+				if lit, ok := x.(*ast.BasicLit); ok {
+					found++
+					name := strings.Replace(strings.Trim(lit.Value, `"`), "message", "message.im", 1)
+					if !slices.Contains(events(), name) {
+						t.Errorf("the manifest does not subscribe to %s", name)
+					}
+				}
+			}
+			return true
+		})
+		return false
+	})
+	if found < 5 {
+		t.Errorf("only %d events found: the test looks at the wrong thing", found)
+	}
+}

@@ -16,9 +16,10 @@ const (
 	// standingLife is how long what users.info said counts. Changes are told by
 	// events too; this bounds how long a missed one matters.
 	standingLife = 5 * time.Minute
-	// lookUp bounds one question: the acknowledgement is due three seconds after
-	// the payload.
-	lookUp = 1500 * time.Millisecond
+	// lookUp bounds one question. Two may be put one after the other, about a user
+	// and about a group, and the acknowledgement is due three seconds after the
+	// payload.
+	lookUp = 1200 * time.Millisecond
 	// maxPeople bounds how many users are remembered.
 	maxPeople = 20000
 )

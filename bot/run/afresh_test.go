@@ -57,7 +57,9 @@ func TestApproverInDoubtWhenActing(t *testing.T) {
 	r.people.mu.Unlock()
 	goOn()
 	got := h.reaches(n, bot.Waiting)
-	h.shows(n, "why it is asked anew", func(c bot.Card) bool { return c.Version == got.Card && hasField(c, "mind", "no longer counts: "+inDoubt.Say) })
+	h.shows(n, "why it is asked anew", func(c bot.Card) bool {
+		return c.Version == got.Card && hasField(c, "mind", "no longer counts: "+inDoubt.Say)
+	})
 	if len(got.Approvals) != 0 {
 		t.Errorf("approvals %+v", got.Approvals)
 	}
