@@ -62,9 +62,10 @@ type Prober interface {
 
 // ProbeOptions is what a network is probed for; all of it is the network's own.
 type ProbeOptions struct {
-	Audit  []ChannelID // audit channels
-	Groups []string    // of roles, without the prefix
-	Post   bool        // post a test message
+	Audit    []ChannelID // audit channels
+	Groups   []string    // of roles, without the prefix
+	Accounts []AccountID // of people who are not disabled
+	Post     bool        // post a test message
 }
 
 // Finding is one thing that a probe found, in one sentence that also says what to

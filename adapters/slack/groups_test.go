@@ -1,7 +1,9 @@
 package slackchat
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -289,5 +291,66 @@ func TestGroupEventSamples(t *testing.T) {
 		if n := len(fake.Calls("usergroups.users.list")); n != i+2 {
 			t.Errorf("%s: asked %d times", name, n)
 		}
+	}
+}
+
+// asking takes messages as the bot does: it asks which group their writer is in.
+type asking struct {
+	hub
+	t *testing.T
+	s *chat
+}
+
+func (a *asking) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error) {
+	if in, err := a.s.Holds(ctx, "S0SRE", m.Account); m.Standing != bot.Member || !in || err != nil {
+		a.t.Errorf("%s is %q, in the group: %v, %v", m.Account, m.Standing, in, err)
+	}
+	return a.hub.Receive(ctx, m)
+}
+
+// Five hundred messages over the sockets cost one look-up for each of their ten
+// writers and one for the group; five hundred more, once what was learnt is old,
+// one more of each.
+func TestStormOfMessages(t *testing.T) {
+	fake, s, clock := quiet(t, Config{})
+	users := []string{}
+	for i := range 10 {
+		users = append(users, fmt.Sprintf("USTORM%d", i))
+		fake.SetUser(fakeslack.User{ID: users[i]})
+	}
+	fake.SetGroup(fakeslack.Group{ID: "S0SRE", Users: users})
+	fake.SetChannel(fakeslack.Channel{ID: "C1", Name: "ops", Members: append(users, "UBOT")})
+	in := &asking{t: t, s: s}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, in) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := fake.Until(ctx, "both sockets", func() bool { return fake.Sockets() == sockets }); err != nil {
+		t.Fatal(err)
+	}
+	for round := 1; round <= 2; round++ {
+		var all sync.WaitGroup
+		for w := range 50 {
+			all.Go(func() {
+				for i := range 10 {
+					if sent, err := fake.Slash(ctx, fakeslack.Way{Socket: i % sockets}, users[(w+i)%len(users)], "C1", "status"); err != nil || !sent.Acked {
+						t.Errorf("%+v, %v", sent, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if n := len(in.messages()); n != round*500 {
+			t.Fatalf("%d messages came in", n)
+		}
+		if people, groups := len(fake.Calls("users.info")), len(fake.Calls("usergroups.users.list")); people != round*len(users) || groups != round {
+			t.Errorf("after %d messages: %d look-ups for %d people, %d for the group", round*500, people, len(users), groups)
+		}
+		clock.Advance(groupLife)
 	}
 }

@@ -77,6 +77,17 @@ func TestManifest(t *testing.T) {
 			told.Settings.Interactivity.URL != want.interactivity || told.Settings.Socket != want.socket || told.Features.Shortcuts[0].Callback != "ask_quarterdeck" || len(m.Next) < 3 {
 			t.Errorf("%q: %+v", at, told)
 		}
+		if at != "" {
+			http, err := open(bot.ChatOptions{Raw: table{Config{Teams: []string{"T1"}, Mode: modeHTTP}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range []string{command.URL, told.Settings.Events.URL, told.Settings.Interactivity.URL, told.Settings.Interactivity.Options} {
+				if !slices.ContainsFunc(http.Routes(), func(r bot.Route) bool { return strings.TrimSuffix(at, "/")+r.Path == u }) {
+					t.Errorf("%s is no route of the bot", u)
+				}
+			}
+		}
 		var fromYAML, fromJSON any
 		if err := goyaml.Unmarshal([]byte(m.Text), &fromYAML); err != nil {
 			t.Fatalf("%v in\n%s", err, m.Text)

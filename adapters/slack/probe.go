@@ -19,8 +19,10 @@ const (
 	// Slack's; requests signed more than five minutes ago are refused.
 	skewDoubtful = 30 * time.Second
 	skewBroken   = 4 * time.Minute
-	// maxProbed bounds how many channels and groups are asked about.
-	maxProbed = 50
+	// maxProbed bounds how many channels and groups are asked about, and maxVouched
+	// how many accounts: Slack lets a hundred be asked about in a minute.
+	maxProbed  = 50
+	maxVouched = 100
 )
 
 // kinds are the beginnings of tokens and what they are.
@@ -93,7 +95,41 @@ func (s *chat) Probe(ctx context.Context, o bot.ProbeOptions) []bot.Finding {
 		}
 		p.group(ctx, group)
 	}
+	p.accounts(ctx)
 	return p.found
+}
+
+// accounts says which of the people's accounts Slack does not take for full
+// members: whoever owns one cannot do what the configuration gives them.
+func (p *probe) accounts(ctx context.Context) {
+	var none []string
+	for i, account := range p.o.Accounts {
+		if i == maxVouched {
+			p.say(bot.Doubtful, "only the first %d accounts of people were asked about", maxVouched)
+			break
+		}
+		standing := bot.External
+		home, user, ok := apart(account)
+		if ok && p.s.ours(home) {
+			err := patient(ctx, func(ctx context.Context) (err error) {
+				standing, err = p.s.people.ask(ctx, user)
+				return errors.Unwrap(err)
+			})
+			if err != nil {
+				p.say(bot.Broken, "who %s is, is not told: %s", account, bot.Sentence(unsurveyed("it", err), "slack"))
+				return
+			}
+		}
+		if standing != bot.Member {
+			none = append(none, fmt.Sprintf("%s (%s)", account, standing))
+		}
+	}
+	switch {
+	case len(none) > 0:
+		p.say(bot.Doubtful, "not full members in Slack, so that they may not run anything: %s; disable the person, or mend the account", strings.Join(none, ", "))
+	case len(p.o.Accounts) > 0:
+		p.say(bot.InOrder, "the people's accounts are full members")
+	}
 }
 
 // secret checks that a token is there and of its kind.

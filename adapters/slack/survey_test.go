@@ -129,6 +129,8 @@ func TestProbe(t *testing.T) {
 		"the socket":      {level: bot.InOrder, says: "a socket can be opened"},
 		"scopes in order": {level: bot.InOrder, says: "the scopes that are needed and no others"},
 		"a group":         {level: bot.InOrder, says: "5 in the user group slack-group:S0SRE"},
+		"people":          {level: bot.InOrder, says: "the people's accounts are full members"},
+		"who left":        {do: func(_ *testing.T, w world) { w.fake.SetUser(fakeslack.User{ID: "USRE", Kind: fakeslack.Gone}) }, level: bot.Doubtful, says: "may not run anything: slack:T1/USRE (disabled); disable the person"},
 		"tokens mixed up": {do: func(t *testing.T, _ world) {
 			t.Setenv("SLACK_BOT_TOKEN", "xapp-fake")
 			t.Setenv("SLACK_APP_TOKEN", "xoxb-fake")
@@ -190,7 +192,7 @@ func TestProbe(t *testing.T) {
 			if c.do != nil {
 				c.do(t, world{fake, s})
 			}
-			found := s.Probe(t.Context(), bot.ProbeOptions{Audit: []bot.ChannelID{"slack:CAUDIT"}, Groups: []string{"S0SRE"}})
+			found := s.Probe(t.Context(), bot.ProbeOptions{Audit: []bot.ChannelID{"slack:CAUDIT"}, Groups: []string{"S0SRE"}, Accounts: []bot.AccountID{"slack:T1/USRE", "slack:T1/UDEV"}})
 			hit := false
 			for _, f := range found {
 				hit = hit || f.Level == c.level && strings.Contains(f.Say, c.says)

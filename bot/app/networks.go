@@ -83,6 +83,13 @@ func (a *App) Probe(ctx context.Context, post bool) []Probed {
 				}
 			}
 		}
+		for _, person := range a.Config.People {
+			for _, account := range person.Accounts {
+				if account.Network() == ct.Name && !person.Disabled {
+					o.Accounts = append(o.Accounts, account)
+				}
+			}
+		}
 		for _, finding := range chat.Probe(ctx, o) {
 			found = append(found, Probed{ct.Name, finding})
 		}

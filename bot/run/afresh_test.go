@@ -64,3 +64,26 @@ func TestApproverInDoubtWhenActing(t *testing.T) {
 		t.Errorf("approvals %+v", got.Approvals)
 	}
 }
+
+// The asker's network does not answer at the moment of acting: a change is
+// refused and says why, a way back that was typed just now goes on.
+func TestAskerInDoubtWhenActing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	h := r.host().start()
+	h.begin(dev, "deploy shop v2 to free")
+	h.reaches(1, bot.Succeeded)
+	r.people.mu.Lock()
+	r.people.doubt = map[string]bot.Doubt{dev: {Role: "developer", Say: "whether dev is in the group is not known right now"}}
+	r.people.then = map[string][]string{dev: {"developer"}} // when they typed
+	r.people.mu.Unlock()
+	n := h.begin(dev, "deploy shop v1 to free")
+	h.reaches(n, bot.Failed)
+	h.shows(n, "why it is refused", func(c bot.Card) bool {
+		return c.Outcome == bot.OutcomeDenied && strings.Contains(c.Text, "whether dev is in the group is not known right now")
+	})
+	if acts := len(r.far.Acts()); acts != 1 {
+		t.Errorf("%d acts", acts)
+	}
+	h.reaches(h.begin(dev, "rollback shop free"), bot.Succeeded)
+}
