@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/nearest"
 )
 
 type initCmd struct {
@@ -69,6 +70,9 @@ func (i initCmd) Run(ctx context.Context) error {
 	if !slices.ContainsFunc(tables().Chats, func(t bot.ChatType) bool { return t.Name == i.What }) {
 		if i.Me != "" || i.File != "config.toml" {
 			return bot.Errorf(bot.Invalid, "%s is no chat network that can be asked; expected such as: quarterdeck init slack config.toml", i.What)
+		}
+		if near := nearest.Of(i.What, chatNames()); near != "" && !strings.ContainsAny(i.What, "./") {
+			return bot.Errorf(bot.Invalid, "there is no chat network %q; did you mean %q? A file of that name is ./%s", i.What, near, i.What)
 		}
 		i.File = i.What
 		if err := i.write(starter); err != nil {

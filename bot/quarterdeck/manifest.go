@@ -11,6 +11,7 @@ import (
 	toml "github.com/pelletier/go-toml/v2"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/nearest"
 )
 
 type manifestCmd struct {
@@ -70,15 +71,26 @@ func setUp(network, table string) (bot.Chat, error) {
 }
 
 func openForSetup(network string, raw bot.Raw) (bot.Chat, error) {
-	var names []string
 	for _, t := range tables().Chats {
 		if t.Name == network {
 			return t.Open(bot.ChatOptions{Raw: raw, Version: version(), Setup: true})
 		}
+	}
+	names := chatNames()
+	if near := nearest.Of(network, names); near != "" {
+		return nil, bot.Errorf(bot.Invalid, "there is no chat network %q; did you mean %q?", network, near)
+	}
+	return nil, bot.Errorf(bot.Invalid, "there is no chat network %q; expected one of %s", network, strings.Join(names, ", "))
+}
+
+// chatNames lists the chat networks, sorted.
+func chatNames() []string {
+	var names []string
+	for _, t := range tables().Chats {
 		names = append(names, t.Name)
 	}
 	slices.Sort(names)
-	return nil, bot.Errorf(bot.Invalid, "there is no chat network %q; expected one of %s", network, strings.Join(names, ", "))
+	return names
 }
 
 // typed is a network's table as lines of TOML, before there is a configuration.
