@@ -120,8 +120,8 @@ func (e *Engine) recordBroken(tx store.Tx, r *bot.Run) error {
 		}
 	}
 	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
-		Text:   map[string]string{"override": r.Call.BreakGlass},
-		Detail: map[string]string{"passed": without(r), detailBroke: "true", "summary": r.Plan.Summary}})
+		Text:   map[string]string{"override": r.Call.BreakGlass, "passed": without(r), "summary": r.Plan.Summary},
+		Detail: map[string]string{detailBroke: "true"}})
 }
 
 // reviewID makes ids that sort by number.
