@@ -124,6 +124,9 @@ type Button struct {
 	Line   string `json:"line"`
 	Token  string `json:"token,omitempty"`
 	Danger bool   `json:"danger,omitempty"`
+	// Not is the account that would be refused, "" for none: a network that
+	// shows the card to that one alone leaves the button out.
+	Not AccountID `json:"not,omitempty"`
 }
 
 // Reply is what a command answers: the card, without key and addresses, which

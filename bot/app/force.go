@@ -198,6 +198,9 @@ func (a *App) catchUp(ctx context.Context) {
 				a.options.Logger.Error("stop what disabled people asked for", "err", err)
 			}
 			g.engine.Wake()
+			if a.options.Level != nil {
+				a.options.Level.Set(next.Config.Log.Level)
+			}
 			return
 		}
 		why = bot.Sentence(err, "the bot's log")

@@ -203,11 +203,8 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
 		}
 	}
-	if r.Plan.Returning {
-		for _, o := range r.Plan.Obstacles {
-			card.Fields = append(card.Fields, bot.Field{Name: "passes", Value: o.Text})
-		}
-	}
+	showPassed(r, &card)
+	e.showNext(r, &card)
 	if r.Broke {
 		e.showBroken(r, &card)
 	}
