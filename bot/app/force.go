@@ -129,35 +129,32 @@ func (a *App) keepUp(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		var f force
-		var found bool
-		err := a.ground.store.View(ctx, func(r store.Reader) (err error) {
-			f, _, found, err = readForce(r)
-			return err
-		})
-		if err != nil { // the store's own alarm tells of it
-			continue
-		}
-		if !found || f.Mark == a.current().mark(a.ground.seal) {
+		now := a.options.Clock.Now()
+		_, same, err := a.compare(ctx)
+		switch {
+		case err != nil: // the store's own alarm tells of it
+		case same:
 			if a.aside.Swap(nil) != nil {
 				a.options.Logger.Info("this replica works by the configuration in force again")
 			}
-			if now := a.options.Clock.Now(); a.options.Serve && now.Sub(noted).Abs() >= forceHeld/3 && a.serves(ctx, owner) == nil {
+			if a.options.Serve && now.Sub(noted).Abs() >= forceHeld/3 && a.serves(ctx, owner) == nil {
 				noted = now
 			}
-			continue
-		}
-		if !a.options.Serve { // whoever served may be gone by now
-			if _, err := a.current().recordStart(ctx, a.ground.store, a.ground.log, a.ground.seal); err != nil && ctx.Err() == nil {
-				a.options.Logger.Warn("put the configuration in force", "err", err)
-			}
-			continue
-		}
-		if now := a.options.Clock.Now(); a.aside.Load() == nil || now.Sub(tried).Abs() >= forceRetry {
+		case a.aside.Load() == nil || now.Sub(tried).Abs() >= forceRetry:
 			tried = now
-			a.catchUp(ctx, f)
+			a.catchUp(ctx)
 		}
 	}
+}
+
+// compare gives what is in force, and whether that is what is worked by.
+func (a *App) compare(ctx context.Context) (f force, same bool, err error) {
+	var found bool
+	err = a.ground.store.View(ctx, func(r store.Reader) (err error) {
+		f, _, found, err = readForce(r)
+		return err
+	})
+	return f, !found || f.Mark == a.current().mark(a.ground.seal), err
 }
 
 // release ends what serves noted, so that nobody waits for it to end by itself.
@@ -171,24 +168,39 @@ func (a *App) release(ctx context.Context, owner string) {
 }
 
 // catchUp works by what is in force, when the configuration file says that, and
-// notes why not otherwise.
-func (a *App) catchUp(ctx context.Context, f force) {
-	a.mu.Lock()
+// notes why not otherwise. A process that was started for one command puts its
+// own in force instead, as soon as nobody serves.
+func (a *App) catchUp(ctx context.Context) {
+	a.mu.Lock() // no reload is half done
 	defer a.mu.Unlock()
 	g := a.ground
-	next, err := a.reread()
+	f, same, err := a.compare(ctx)
+	if err != nil || same {
+		return
+	}
+	if !a.options.Serve {
+		if _, err := a.current().recordStart(ctx, g.store, g.log, g.seal); err != nil && ctx.Err() == nil {
+			a.options.Logger.Warn("put the configuration in force", "err", err)
+		}
+		return
+	}
 	why := "its configuration file says otherwise"
+	next, err := a.reread()
 	switch {
 	case err != nil:
 		why = "its configuration file cannot be taken over: " + bot.Sentence(err, "the bot's log")
 	case next.mark(g.seal) == f.Mark:
-		if _, err = a.takeOver(ctx, g, next); err == nil {
+		// It is on record and in force already, or replaced since, which the next look shows.
+		if _, err = a.takeOver(g, next, func() (int, error) { return 0, nil }); err == nil {
 			a.aside.Store(nil)
 			a.options.Logger.Info("reloaded, because another replica was")
 			if err := g.engine.StopDisabled(ctx); err != nil {
 				a.options.Logger.Error("stop what disabled people asked for", "err", err)
 			}
 			g.engine.Wake()
+			if a.options.Level != nil {
+				a.options.Level.Set(next.Config.Log.Level)
+			}
 			return
 		}
 		why = bot.Sentence(err, "the bot's log")

@@ -40,7 +40,7 @@ func (a *App) Reload(ctx context.Context) (changes int, warnings []string, err e
 	}
 	next, err := a.reread()
 	if err == nil {
-		changes, err = a.takeOver(ctx, g, next)
+		changes, err = a.takeOver(g, next, func() (int, error) { return next.recordStart(ctx, g.store, g.log, g.seal) })
 	}
 	if err != nil {
 		if bot.KindOf(err) == bot.Invalid {
@@ -134,8 +134,8 @@ func laterChanges(old, now *config.Config) (keys [][]string) {
 	return keys
 }
 
-// takeOver makes next what is worked by.
-func (a *App) takeOver(ctx context.Context, g *ground, next *App) (changes int, err error) {
+// takeOver makes next what is worked by, once record succeeded.
+func (a *App) takeOver(g *ground, next *App, record func() (changes int, err error)) (changes int, err error) {
 	w := next.ways(g)
 	engine := g.engine.Next(w.engine)
 	r, err := next.router(g, w, engine)
@@ -143,7 +143,7 @@ func (a *App) takeOver(ctx context.Context, g *ground, next *App) (changes int, 
 		return 0, err
 	}
 	err = g.engine.Switch(engine, func() (err error) {
-		if changes, err = next.recordStart(ctx, g.store, g.log, g.seal); err != nil {
+		if changes, err = record(); err != nil {
 			return err
 		}
 		g.router.Switch(r)

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -84,6 +85,20 @@ const maxHits = 10_000
 // A value that is not there is an Error of kind NotFound; one that belongs to a
 // run that has not ended is a Conflict.
 func (e *Eraser) Erase(ctx context.Context, what Erasure) (done Erased, err error) {
+	const tries = 20
+	for range tries { // a bot that serves writes meanwhile what is to be rewritten
+		if done, err = e.try(ctx, what); !errors.Is(err, errRaced) {
+			break
+		}
+	}
+	return done, err
+}
+
+// errRaced says that something was written between look and erasure; nothing was
+// changed then.
+var errRaced = errors.New("it was written to meanwhile")
+
+func (e *Eraser) try(ctx context.Context, what Erasure) (done Erased, err error) {
 	replace, hits, err := e.find(ctx, what)
 	if err != nil {
 		return Erased{}, err
@@ -138,7 +153,12 @@ func (e *Eraser) Erase(ctx context.Context, what Erasure) (done Erased, err erro
 	if len(bodies)+len(files) > 0 && len(hits) == 0 {
 		done.Records = 1
 	}
-	if err := e.apply(ctx, what, hits, bodies, len(bodies)+len(files)); err != nil {
+	err = e.apply(ctx, what, hits, bodies, len(bodies)+len(files))
+	if bot.KindOf(err) == bot.Conflict {
+		return Erased{}, &bot.Error{Op: "audit.erase", Kind: bot.Conflict, Err: errors.Join(errRaced, err),
+			Say: "what is to be erased was written to again and again; nothing was erased, try again in a moment"}
+	}
+	if err != nil {
 		return Erased{}, err
 	}
 	if len(files) > 0 {

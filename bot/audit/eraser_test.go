@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,6 +65,58 @@ func TestEraseFromADocumentAlone(t *testing.T) {
 			t.Errorf("the log says %q", said)
 		}
 		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// busy is a store in which somebody writes a document just before the first two
+// updates.
+type busy struct {
+	store.Store
+	updates int
+}
+
+func (b *busy) Update(ctx context.Context, f func(tx store.Tx) error) error {
+	if b.updates++; b.updates <= 2 {
+		err := b.Store.Update(ctx, func(tx store.Tx) error {
+			d, _, err := tx.Document("guard", "lock/shop/prod")
+			if err != nil {
+				return err
+			}
+			_, err = tx.PutDocument(bot.Document{Kind: "guard", ID: "lock/shop/prod", Rev: d.Rev, Body: []byte(fmt.Sprintf(`{"reason":"badge 2026-77, and %d"}`, b.updates))})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return b.Store.Update(ctx, f)
+}
+
+// TestEraseWhileTheBotServes looks again when what it is about to rewrite was
+// written to meanwhile: the newer text stays, without the value.
+func TestEraseWhileTheBotServes(t *testing.T) {
+	s := &busy{Store: open(t, filepath.Join(t.TempDir(), "quarterdeck.db"))}
+	if err := s.Update(t.Context(), func(store.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	e := &audit.Eraser{Store: s, Log: newLog(s), Seal: store.NewSeal(make([]byte, 32))}
+	done, err := e.Erase(t.Context(), audit.Erasure{Matching: regexp.MustCompile(`2026-77`), Reason: "a badge"})
+	if err != nil || done.Records != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	err = s.View(t.Context(), func(r store.Reader) error {
+		d, _, err := r.Document("guard", "lock/shop/prod")
+		if want := `{"reason":"badge [erased], and 2"}`; string(d.Body) != want {
+			t.Errorf("the document is %s, not %s", d.Body, want)
+		}
+		records, bad := r.Records(bot.RecordFilter{Kind: bot.ConfiguredKind})
+		if len(records) != 1 {
+			t.Errorf("%d records tell of one erasure", len(records))
+		}
+		return errors.Join(err, bad)
 	})
 	if err != nil {
 		t.Fatal(err)
