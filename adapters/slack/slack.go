@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
 )
@@ -97,6 +98,7 @@ type chat struct {
 	answers *answers
 	pace    *pace
 	spacing *spacing
+	homes   *homes
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -154,7 +156,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
-	s.people = newPeople(s)
+	s.people, s.homes = newPeople(s), newHomes()
 	return s, nil
 }
 
@@ -213,6 +215,11 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	s.mu.Lock()
 	s.in = in
 	s.mu.Unlock()
+	var homes conc.WaitGroup
+	defer homes.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	homes.Go(func() { s.runHomes(ctx) })
 	if s.config.Mode == modeHTTP {
 		<-ctx.Done()
 		return nil
