@@ -276,11 +276,11 @@ func (s *Server) Forge(ctx context.Context, w Way, v View, values map[string]str
 			}
 		}
 	case "update":
-		if code := checkView(string(answer.View)); code != "" || shown == nil {
+		if code := checkView(string(answer.View)); code != "" {
 			s.note("a form was answered with a view that is %s", code)
-			break
+		} else if shown != nil {
+			s.keepView(shown, string(answer.View))
 		}
-		s.keepView(shown, string(answer.View))
 	case "", "clear":
 		if shown != nil {
 			shown.Closed = true
