@@ -223,8 +223,9 @@ func inputElement(in bot.Input) slack.BlockElement {
 		return e
 	}
 	e := &slack.PlainTextInputBlockElement{Type: slack.METPlainTextInput, ActionID: entryAction, MaxLength: maxEntry}
-	if in.Kind != bot.InputCode {
-		e.InitialValue = cut(in.Value, maxEntry)
+	// What cannot be shown as it is is left out: shortened, it would say something else.
+	if in.Kind != bot.InputCode && utf8.RuneCountInString(in.Value) <= maxEntry && plain(in.Value) == in.Value {
+		e.InitialValue = in.Value
 	}
 	return e
 }
