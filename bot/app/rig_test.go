@@ -153,7 +153,8 @@ type world struct {
 	store  store.Store  // see view
 	stores []store.Type // in place of SQLite's
 	stop   func()
-	app    *app.App // that runs
+	app    *app.App         // that runs
+	opened *bot.ChatOptions // when set, what the network x was opened with first
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -228,6 +229,9 @@ func (w *world) tables() app.Tables {
 			var none struct{}
 			if err := o.Raw.Decode(&none); err != nil {
 				return nil, err
+			}
+			if c == bot.Chat(w.x) && w.opened != nil && w.opened.Home == nil { // a reload opens another, which is never run
+				*w.opened = o
 			}
 			return c, nil
 		}

@@ -32,9 +32,14 @@ func (f *Forms) Entered(ctx context.Context, e bot.Entry) (bot.Message, map[stri
 		return bot.Message{}, nil, err
 	}
 	var faults map[string]string
+	m.Code = values[Code]
 	switch {
-	case slices.Contains(k.Inputs, Code):
-		m.Code, faults = values[Code], badCode(values[Code])
+	case len(m.Code) > maxCode:
+		faults = map[string]string{Code: "that is too long for a code"}
+	case len(k.Inputs) == 1 && k.Inputs[0] == Code:
+		if m.Code == "" {
+			faults = map[string]string{Code: "the code is missing"}
+		}
 	case !who.Known():
 		m.Text = k.Command // who lost every right meanwhile is told so, and of nothing else
 	case k.Command != "":
@@ -49,16 +54,6 @@ func (f *Forms) Entered(ctx context.Context, e bot.Entry) (bot.Message, map[stri
 		return bot.Message{}, nil, err
 	}
 	return m, nil, nil
-}
-
-func badCode(code string) map[string]string {
-	switch {
-	case code == "":
-		return map[string]string{Code: "the code is missing"}
-	case len(code) > maxCode:
-		return map[string]string{Code: "that is too long for a code"}
-	}
-	return nil
 }
 
 // unread says what is wrong with a line, as the router would.

@@ -82,7 +82,7 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) && f.StepUp.Needs(ctx, m) {
 		k.Line, needed = m.Text, true
 		form = bot.Form{Title: "Second factor", Text: "This needs a one-time code of your second factor.", Submit: "Confirm",
-			Inputs: []bot.Input{{Name: Code, Label: "Code", Hint: "from your authenticator", Kind: bot.InputCode}}}
+			Inputs: []bot.Input{codeInput()}}
 	}
 	if !needed || !f.allow(who.Person) {
 		return bot.Form{}, false
@@ -100,8 +100,8 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 // lacking gives the form for what a line lacks.
 func (f *Forms) lacking(who bot.Identity, m bot.Message, k *kept) (bot.Form, bool) {
 	if strings.TrimSpace(m.Text) == "" {
-		return bot.Form{Title: "Quarterdeck", Submit: "Send", Inputs: []bot.Input{
-			{Name: Line, Label: "What should be done?", Hint: "a command, such as status; help shows what there is", Kind: bot.InputText}}}, true
+		line := bot.Input{Name: Line, Label: "What should be done?", Hint: "a command, such as status; help shows what there is", Kind: bot.InputText}
+		return bot.Form{Title: "Quarterdeck", Submit: "Send", Inputs: f.perhaps(line)}, true
 	}
 	visible := f.Router.Visible(who)
 	d, lacks := f.Router.Grammar.Telling(f.told(who)).Draft(m.Text, visible)
@@ -114,12 +114,29 @@ func (f *Forms) lacking(who bot.Identity, m bot.Message, k *kept) (bot.Form, boo
 	if !any {
 		return bot.Form{}, false // there is nothing that they may choose: the answer is a refusal
 	}
+	if d.Given["break-glass"] != "" {
+		inputs = f.perhaps(inputs...)
+	}
 	text := d.Command.Summary
 	if d.Fault != "" {
 		text = d.Fault
 	}
 	name := sentenceCase(d.Command.Name)
 	return bot.Form{Title: name, Text: text, Inputs: inputs, Submit: name}, true
+}
+
+func codeInput() bot.Input {
+	return bot.Input{Name: Code, Label: "One-time code", Hint: "of your second factor", Kind: bot.InputCode}
+}
+
+// perhaps adds the input for a code where what is entered may turn out to need one.
+func (f *Forms) perhaps(inputs ...bot.Input) []bot.Input {
+	if f.StepUp == nil {
+		return inputs
+	}
+	code := codeInput()
+	code.Optional, code.Hint = true, "of your second factor; leave it empty where none is asked for"
+	return append(inputs, code)
 }
 
 // inputs gives the entries of a command's form, the required ones first; any is

@@ -125,7 +125,7 @@ func newWorld(t *testing.T, up form.StepUp) *world {
 	}
 	make := func() *form.Forms {
 		r := router.New(router.Config{Store: s, Recorder: audit.New(audit.Config{Store: s, Clock: w.clock}), Policy: rules{}, Directory: people{}, Grammar: g,
-			Words: func(bot.Identity) grammar.Words { return names{catalog} }, Clock: w.clock, IDs: bot.RandomIDs{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			Words: func(bot.Identity) grammar.Words { return names{catalog} }, Clock: w.clock, IDs: bot.RandomIDs{}, Seal: store.NewSeal([]byte("secret")), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		return form.New(form.Config{Router: r, Catalog: catalog, StepUp: up})
 	}
 	w.forms, w.other = make(), make()
@@ -299,6 +299,23 @@ func TestFormIsItsOpeners(t *testing.T) {
 	if err != nil || len(faults) > 0 || m.Text != "look shop prod" {
 		t.Errorf("%+v, %v, %v", m, faults, err)
 	}
+	// What somebody wrote into the database is no form.
+	forged := w.form(says("x:dev", ""))
+	err = w.store.Update(t.Context(), func(tx store.Tx) error {
+		d, _, err := tx.Document(form.Kind, forged.Token)
+		if err != nil {
+			return err
+		}
+		d.Body = []byte(strings.Replace(string(d.Body), "x:ops", "x:own", 1))
+		_, err = tx.PutDocument(d)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.forms.Entered(t.Context(), entry(forged, "x:dev", "x:8", map[string]string{"line": "look shop prod"})); bot.KindOf(err) != bot.NotFound {
+		t.Errorf("a form that somebody changed in the database is taken: %v", err)
+	}
 	late := w.form(says("x:dev", ""))
 	w.clock.Set(w.clock.Now().Add(time.Hour))
 	if _, _, err := w.forms.Entered(t.Context(), entry(late, "x:dev", "x:8", map[string]string{"line": "look shop prod"})); bot.KindOf(err) != bot.NotFound {
@@ -390,19 +407,31 @@ func TestStepUp(t *testing.T) {
 			t.Errorf("the code makes %+v, %v; want %+v", got, err, want)
 		}
 	}
+	// A line that is asked for may turn out to need one.
+	f := w.form(says("x:dev", ""))
+	if summary(f) != "line:text code:code?" {
+		t.Errorf("a line is asked for with %q", summary(f))
+	}
+	got, _, err := w.forms.Entered(t.Context(), entry(f, "x:dev", "x:10", map[string]string{"line": "deploy shop v2 prod --break-glass now", "code": "654321"}))
+	if err != nil || got.Code != "654321" || got.Text == "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if f := w.form(says("x:dev", "deploy --break-glass later")); !strings.HasSuffix(summary(f), "break-glass:text?=later code:code?") {
+		t.Errorf("to break the glass is asked for with %q", summary(f))
+	}
 	other := says("x:dev", "")
 	other.Press = "other-token"
 	if _, ok := w.forms.Form(t.Context(), other); ok {
 		t.Error("a button that needs no factor opens a form")
 	}
-	err := w.store.View(t.Context(), func(r store.Reader) error {
+	err = w.store.View(t.Context(), func(r store.Reader) error {
 		docs, err := r.Documents(form.Kind, "", 10, false)
 		for _, d := range docs {
-			if strings.Contains(string(d.Body), "123456") {
+			if strings.Contains(string(d.Body), "123456") || strings.Contains(string(d.Body), "654321") {
 				t.Errorf("the store holds a code: %s", d.Body)
 			}
 		}
-		if len(docs) != 2 {
+		if len(docs) != 4 {
 			t.Errorf("the store holds %d forms", len(docs))
 		}
 		return err

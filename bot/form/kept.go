@@ -41,16 +41,11 @@ type kept struct {
 
 // keep binds a new token to k.
 func (f *Forms) keep(ctx context.Context, k kept) (token string, err error) {
-	body, err := json.Marshal(k)
-	if err != nil {
-		return "", fmt.Errorf("encode a form: %w", err)
-	}
 	due := f.Router.Clock.Now().Add(life)
 	// The hour it expires in comes first, so that the oldest are swept first.
 	token = fmt.Sprintf("%06x", due.Unix()/3600) + f.Router.IDs.New()
 	err = f.Router.Store.Update(ctx, func(tx store.Tx) error {
-		_, err := tx.PutDocument(bot.Document{Kind: Kind, ID: token, Due: due, Body: body})
-		return err
+		return f.put(tx, bot.Document{Kind: Kind, ID: token, Due: due}, k)
 	})
 	return token, err
 }
@@ -73,7 +68,12 @@ func (f *Forms) load(r store.Reader, token string) (d bot.Document, k kept, err 
 	if !found || !f.Router.Clock.Now().Before(d.Due) {
 		return d, k, errGone()
 	}
-	if err := json.Unmarshal(d.Body, &k); err != nil {
+	body, forged := f.Router.Seal.Unwrap(sealName(token), d.Body)
+	if forged != nil {
+		f.log().Error("a stored form was forged", "err", forged)
+		return d, k, errGone()
+	}
+	if err := json.Unmarshal(body, &k); err != nil {
 		return d, k, fmt.Errorf("decode a form: %w", err)
 	}
 	return d, k, nil
@@ -88,14 +88,21 @@ func (f *Forms) look(ctx context.Context, token string) (k kept, err error) {
 	return k, err
 }
 
-// put writes a form anew.
-func put(tx store.Tx, d bot.Document, k kept) (err error) {
-	if d.Body, err = json.Marshal(k); err != nil {
+// put writes a form, marked as written by the bot: a code that is entered must
+// not be for a line that somebody else wrote into the database.
+func (f *Forms) put(tx store.Tx, d bot.Document, k kept) error {
+	body, err := json.Marshal(k)
+	if err == nil {
+		d.Body, err = f.Router.Seal.Wrap(sealName(d.ID), body)
+	}
+	if err != nil {
 		return fmt.Errorf("encode a form: %w", err)
 	}
 	_, err = tx.PutDocument(d)
 	return err
 }
+
+func sealName(token string) string { return "form " + token }
 
 // use takes the form for the message id, once: for another it is gone then.
 func (f *Forms) use(ctx context.Context, token, id string) error {
@@ -110,7 +117,7 @@ func (f *Forms) use(ctx context.Context, token, id string) error {
 			return errGone()
 		}
 		k.Used = id
-		return put(tx, d, k)
+		return f.put(tx, d, k)
 	})
 }
 
@@ -126,7 +133,7 @@ func (f *Forms) recordThief(ctx context.Context, e bot.Entry, k kept) {
 			return err
 		}
 		k.Tried = true
-		if err := put(tx, d, k); err != nil {
+		if err := f.put(tx, d, k); err != nil {
 			return err
 		}
 		_, err = f.Router.Recorder.Append(tx, bot.Record{Kind: bot.DeniedRecord, At: f.Router.Clock.Now(), Account: e.Account, Standing: e.Standing, Person: who.Person,
