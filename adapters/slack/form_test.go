@@ -17,6 +17,7 @@ import (
 
 	"quarterdeck/adapters/slack/fakeslack"
 	"quarterdeck/bot"
+	"quarterdeck/bot/bottest"
 )
 
 // desk is bot.Forms with one form for whatever begins with "form", and for the
@@ -76,11 +77,14 @@ func (d *desk) set(change func(*desk)) {
 }
 
 // newFormWorld is newWorld with forms and a Home.
-func newFormWorld(t *testing.T, forms bot.Forms, home bot.Home) *world {
+func newFormWorld(t *testing.T, forms bot.Forms, home bot.Home, change ...func(*fakeslack.Options)) *world {
 	t.Helper()
 	o := fakeslack.Options{}
 	if dir := contracts(t); dir != "" {
 		o.Methods = filepath.Join(dir, "methods")
+	}
+	for _, c := range change {
+		c(&o)
 	}
 	fake, err := fakeslack.New(o)
 	if err != nil {
@@ -447,5 +451,21 @@ func TestHome(t *testing.T) {
 	}
 	if n := len(w.Calls("views.publish")); n > 4 {
 		t.Errorf("a home that was opened twenty times by two was shown %d times", n)
+	}
+}
+
+// A trigger is good for three seconds and for one form.
+func TestTriggers(t *testing.T) {
+	now := bottest.NewClock(bot.SystemClock{}.Now())
+	d := &desk{form: simple()}
+	w := newFormWorld(t, d, nil, func(o *fakeslack.Options) { o.Clock = now })
+	w.opens(t, fakeslack.Way{}, "C1")
+	now.SetStep(2 * time.Second) // from making the trigger to using it more than one look at the clock
+	if sent, err := w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "C1", "form too late"); err != nil || !sent.Acked {
+		t.Fatalf("%+v, %v", sent, err)
+	}
+	got := w.hub.messages()
+	if len(got) != 1 || got[0].Text != "form too late" || len(w.Views("UDEV")) != 1 {
+		t.Errorf("an expired trigger gives %+v and the forms %v", got, w.Views("UDEV"))
 	}
 }

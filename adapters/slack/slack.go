@@ -85,6 +85,7 @@ type chat struct {
 	base   string // of the Web API, with the slash at its end
 
 	botToken, appToken, signing bot.Secret
+	homes                       *homes
 
 	mu    sync.Mutex
 	api   *slack.Client // made by the first use, from the token as it is then
@@ -98,7 +99,6 @@ type chat struct {
 	answers *answers
 	pace    *pace
 	spacing *spacing
-	homes   *homes
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -130,7 +130,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if o.Secrets == nil {
 		o.Secrets = &bot.Secrets{}
 	}
-	s := &chat{config: c}
+	s := &chat{config: c, homes: newHomes()}
 	for _, secret := range []struct {
 		name, ref string
 		into      *bot.Secret
@@ -156,7 +156,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
-	s.people, s.homes = newPeople(s), newHomes()
+	s.people = newPeople(s)
 	return s, nil
 }
 

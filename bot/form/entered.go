@@ -33,6 +33,7 @@ func (f *Forms) Entered(ctx context.Context, e bot.Entry) (bot.Message, map[stri
 	}
 	var faults map[string]string
 	m.Code = values[Code]
+	delete(values, Code) // it is no part of a line
 	switch {
 	case len(m.Code) > maxCode:
 		faults = map[string]string{Code: "that is too long for a code"}

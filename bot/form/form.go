@@ -19,10 +19,10 @@ import (
 
 // StepUp knows what needs a second factor. Safe for concurrent use.
 type StepUp interface {
-	// Needs reports whether m, a line or a pressed button, will be refused without
-	// a one-time code. It must be quick: a form has to be open within three
-	// seconds.
-	Needs(ctx context.Context, m bot.Message) bool
+	// NeedsCode reports whether m, a line or a pressed button, will be refused
+	// without a one-time code and has none. It must be quick: a form has to be
+	// open within three seconds.
+	NeedsCode(ctx context.Context, m bot.Message) bool
 }
 
 // Config is what Forms work with.
@@ -61,6 +61,9 @@ const (
 	// Code is the name of the input for a one-time code.
 	Code = "code"
 
+	// typeCode is the type of arguments that hold a one-time code.
+	typeCode bot.ParamType = "code"
+
 	maxInputs = 25 // of one form
 	maxCode   = 64 // bytes of a one-time code
 	perMinute = 30 // forms that one person may open
@@ -79,7 +82,7 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 	if m.Press == "" {
 		form, needed = f.lacking(who, m, &k)
 	}
-	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) && f.StepUp.Needs(ctx, m) {
+	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) && f.StepUp.NeedsCode(ctx, m) {
 		k.Line, needed = m.Text, true
 		form = bot.Form{Title: "Second factor", Text: "This needs a one-time code of your second factor.", Submit: "Confirm",
 			Inputs: []bot.Input{codeInput()}}
@@ -100,8 +103,8 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 // lacking gives the form for what a line lacks.
 func (f *Forms) lacking(who bot.Identity, m bot.Message, k *kept) (bot.Form, bool) {
 	if strings.TrimSpace(m.Text) == "" {
-		line := bot.Input{Name: Line, Label: "What should be done?", Hint: "a command, such as status; help shows what there is", Kind: bot.InputText}
-		return bot.Form{Title: "Quarterdeck", Submit: "Send", Inputs: f.perhaps(line)}, true
+		in := bot.Input{Name: Line, Label: "What should be done?", Hint: "a command, such as status; help shows what there is", Kind: bot.InputText}
+		return bot.Form{Title: "Quarterdeck", Submit: "Send", Inputs: []bot.Input{in}}, true
 	}
 	visible := f.Router.Visible(who)
 	d, lacks := f.Router.Grammar.Telling(f.told(who)).Draft(m.Text, visible)
@@ -144,6 +147,9 @@ func (f *Forms) perhaps(inputs ...bot.Input) []bot.Input {
 func (f *Forms) inputs(g *grammar.Grammar, d grammar.Draft) (inputs []bot.Input, any bool) {
 	var optional []bot.Input
 	for _, a := range grammar.Options(d.Command) {
+		if a.Type == typeCode {
+			continue // it is asked for by itself, and never filled in
+		}
 		value, given := d.Given[a.Name]
 		in := bot.Input{Name: a.Name, Label: sentenceCase(a.Name), Hint: hint(a.Param), Kind: kindOf(a.Type), Value: value, Optional: a.Optional}
 		if in.Kind == bot.InputPick && a.Type != bot.TypeVersion {
