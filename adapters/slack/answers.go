@@ -57,16 +57,6 @@ func (a *answers) keep(message, hook string) {
 	}
 }
 
-// move has what answers one message answer another.
-func (a *answers) move(from, to string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if h := a.by[from]; h != nil {
-		delete(a.by, from)
-		a.by[to] = h
-	}
-}
-
 // use gives the response URL of a message and counts the use; ok is false when
 // there is none left.
 func (a *answers) use(message string) (hook string, ok bool) {

@@ -173,6 +173,16 @@ func (s *chat) asks(ctx context.Context, p incoming, m bot.Message) bool {
 // formHook is what the response URL of what opened a form is remembered by.
 func formHook(token string) string { return "form " + token }
 
+// move has what answers one message answer another.
+func (a *answers) move(from, to string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h := a.by[from]; h != nil {
+		delete(a.by, from)
+		a.by[to] = h
+	}
+}
+
 // formView draws a form.
 func formView(f bot.Form) slack.ModalViewRequest {
 	v := slack.ModalViewRequest{Type: slack.VTModal, CallbackID: formCallback, PrivateMetadata: f.Token, Title: shown(orElse(f.Title, "Quarterdeck"), maxHeading),
