@@ -203,11 +203,11 @@ func formView(f bot.Form) slack.ModalViewRequest {
 
 // shown is text that is shown as it is, within a limit.
 func shown(s string, most int) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.PlainTextType, fit(plain(s), most), false, false)
+	return slack.NewTextBlockObject(slack.PlainTextType, fitted(plain(s), most), false, false)
 }
 
-// fit is cut for limits that Slack applies to what is escaped.
-func fit(s string, most int) string {
+// fitted is cut for limits that Slack applies to what is escaped.
+func fitted(s string, most int) string {
 	for n := most; ; n -= max(1, (length(s)-most)/5) {
 		if s = cut(s, n); length(s) <= most {
 			return s
