@@ -28,8 +28,10 @@ const (
 	// one of 20,480 without a word; its envelope needs some of that.
 	maxReply = 19000
 	// openWithin bounds the call that opens a form: the trigger is good for three
-	// seconds, and where it fails the message still has to be kept and acknowledged.
+	// seconds, and where it fails the message still has to be kept and acknowledged,
+	// for which keepWithin is left.
 	openWithin = 1200 * time.Millisecond
+	keepWithin = time.Second
 
 	formCallback = "form"
 	entryAction  = "entry"
@@ -148,7 +150,11 @@ func (s *chat) asks(ctx context.Context, p incoming, m bot.Message) bool {
 	}
 	api, err := s.client()
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, openWithin)
+		within := openWithin
+		if due, ok := ctx.Deadline(); ok {
+			within = min(within, time.Until(due)-keepWithin)
+		}
+		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		_, err = api.OpenViewContext(ctx, p.trigger, formView(f))
 	}

@@ -40,7 +40,11 @@ func (a *App) home(ctx context.Context, account bot.AccountID, standing bot.Stan
 		a.options.Logger.WarnContext(ctx, "what waits for somebody cannot be read", "err", err)
 	}
 	if len(waiting) > 0 {
-		cards = append(cards, bot.Card{Title: "waits for you", Tone: bot.Question})
+		var shown []int64
+		for _, c := range waiting {
+			shown = append(shown, c.Run)
+		}
+		cards = append(cards, bot.Card{Title: "waits for you", Text: r.Showed(ctx, who, channel, shown), Tone: bot.Question})
 		cards = append(cards, waiting...)
 	} else if err == nil {
 		cards = append(cards, bot.Card{Title: "nothing waits for you", Tone: bot.Good})

@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
+	"quarterdeck/adapters/sqlite"
 	"quarterdeck/bot"
 	"quarterdeck/bot/bottest"
 	"quarterdeck/bot/provider/providertest"
+	"quarterdeck/bot/store"
 )
 
 func said(cards []bot.Card) string {
@@ -65,17 +69,19 @@ func TestHomeAndForms(t *testing.T) {
 	if got := home("x:trainee", bot.Member); strings.Contains(got, "shop") {
 		t.Errorf("the home of somebody without rights: %s", got)
 	}
-	reads, denied := 0, 0
+	reads, denied, waits := 0, 0, 0
 	for _, r := range w.records() {
 		switch {
 		case r.Channel == "x:home" && r.Read && r.Person != "" && (r.Verb == "runs" || r.Verb == "status"):
 			reads++
+		case r.Channel == "x:home" && r.Read && r.Verb == "home" && r.Text["line"] == "home #1":
+			waits++
 		case r.Channel == "x:home" && r.Kind == bot.DeniedRecord:
 			denied++
 		}
 	}
-	if reads != 8 || denied != 3 {
-		t.Errorf("four homes and three refusals have %d and %d records", reads, denied)
+	if reads != 8 || waits != 2 || denied != 3 {
+		t.Errorf("four homes, of which two hold a run that waits, and three refusals have %d, %d and %d records", reads, waits, denied)
 	}
 
 	// Forms offer what the rules of now allow.
@@ -96,4 +102,28 @@ func TestHomeAndForms(t *testing.T) {
 	if mine := home("x:dev", bot.Member); strings.Contains(mine, "shop/prod v1") {
 		t.Errorf("after the rules changed the home holds what is no longer theirs: %s", mine)
 	}
+}
+
+// While the log cannot be written a home is shown, and says that it is not
+// recorded; a form is not opened, so that the line is answered like any other.
+func TestHomeOffTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, friendly, providertest.NewFriendly)
+	ill := &sick{}
+	w.stores = []store.Type{{Scheme: "sqlite", Open: func(_ context.Context, dsn string) (_ store.Store, err error) {
+		ill.Store, err = sqlite.Open(context.Background(), dsn)
+		return ill, err
+	}}}
+	o := &bot.ChatOptions{}
+	w.opened = o
+	w.run()
+	w.gets("x:dev", "deploy shop v2 prod", bot.OutcomeWaiting)
+	ill.set(errors.New("disk full"), nil)
+	if got := said(o.Home(t.Context(), "x:dev", bot.Member)); strings.Count(got, "not recorded: the audit log cannot be written") != 3 || !strings.Contains(got, "shop/prod v1") {
+		t.Errorf("the home off the log: %s", got)
+	}
+	if f, ok := o.Forms.Form(t.Context(), bot.Message{ID: "x:f", Account: "x:dev", Standing: bot.Member, Channel: "x:ops", Text: "deploy"}); ok {
+		t.Errorf("a form is opened that nothing keeps: %+v", f)
+	}
+	ill.set(nil, nil)
 }

@@ -2,7 +2,9 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/logging"
@@ -12,9 +14,9 @@ import (
 
 // Look answers a line that reads, for somebody who opened the bot instead of
 // writing to it: there is no message to answer, and what is shown is shown to
-// them alone. Rights, rate and record are those of a line that is typed. found is
-// false where there is nothing to show: the line is not for them, changes
-// something, or cannot be answered or recorded now.
+// them alone. Rights, rate and record are those of a line that is typed; where the
+// log cannot be written, the card says so. found is false where there is nothing
+// to show: the line is not for them, changes something, or has no answer now.
 func (r *Router) Look(ctx context.Context, who bot.Identity, channel bot.ChannelID, line string) (card bot.Card, found bool) {
 	c := bot.Call{ID: r.IDs.New(), Who: who, Channel: channel, At: r.Clock.Now(), Line: line}
 	ctx = logging.With(ctx, slog.String("request", c.ID), slog.String("person", who.Person))
@@ -40,7 +42,20 @@ func (r *Router) Look(ctx context.Context, who bot.Identity, channel bot.Channel
 	}
 	rec := r.base(c, ask, d)
 	rec.Kind, rec.Read = bot.SucceededKind, true
-	return reply.Card, r.note(ctx, rec)
+	reply.Card.Text = strings.TrimSuffix(r.note(ctx, rec)+reply.Card.Text, "\n")
+	return reply.Card, true
+}
+
+// Showed records that these runs were shown to somebody who opened the bot, because
+// they wait for them. banner is "" or says that it could not be recorded.
+func (r *Router) Showed(ctx context.Context, who bot.Identity, channel bot.ChannelID, runs []int64) (banner string) {
+	c := bot.Call{ID: r.IDs.New(), Who: who, Channel: channel, At: r.Clock.Now(), Command: "home", Line: "home"}
+	for _, n := range runs {
+		c.Line += fmt.Sprintf(" #%d", n)
+	}
+	rec := r.base(c, bot.Ask{}, bot.Decision{Rule: "waits for them"})
+	rec.Kind, rec.Read = bot.SucceededKind, true
+	return strings.TrimSuffix(r.note(ctx, rec), "\n")
 }
 
 // Refuse says to a stranger who opened the bot why they see nothing there, and
@@ -59,16 +74,16 @@ func (r *Router) Refuse(ctx context.Context, who bot.Identity, channel bot.Chann
 	return bot.Card{Title: "denied: " + say, Tone: bot.Bad, Outcome: bot.OutcomeDenied}
 }
 
-// note records what was shown; what cannot be recorded is not shown.
-func (r *Router) note(ctx context.Context, rec bot.Record) bool {
+// note records what is shown. banner is "" or a line that says that it could not.
+func (r *Router) note(ctx context.Context, rec bot.Record) (banner string) {
 	err := r.Store.Update(ctx, func(tx store.Tx) error {
 		_, err := r.Recorder.Append(tx, rec)
 		return err
 	})
 	if err != nil {
-		r.Logger.ErrorContext(ctx, "record what was shown", "err", err)
-		return false
+		r.Logger.ErrorContext(ctx, "record what is shown", "err", err)
+		return notRecorded(err) + "\n"
 	}
 	r.Posted()
-	return true
+	return ""
 }
