@@ -135,9 +135,6 @@ func (p interaction) shortcut() (m incoming, ok bool) {
 		hook: p.ResponseURL, trigger: p.TriggerID}, p.CallbackID == askShortcut && p.TriggerID != ""
 }
 
-// askShortcut is the callback id of the message shortcut in the manifest.
-const askShortcut = "ask_quarterdeck"
-
 // asks opens the form that m lacks something for, and reports whether there is
 // one now. Where a form cannot be opened m is answered as if there were none.
 func (s *chat) asks(ctx context.Context, p incoming, m bot.Message) bool {

@@ -126,7 +126,7 @@ func newFormWorld(t *testing.T, forms bot.Forms, home bot.Home, change ...func(*
 // nasty are texts of every length and sort that an input can hold.
 var nasty = []string{"", "x", "<!channel> & <https://evil|prod>", strings.Repeat("&", 500), strings.Repeat("👩‍🚒", 2000), "\u202eevil\x00\n\ttext", strings.Repeat("long ", 3000)}
 
-var kinds = []bot.InputKind{bot.InputText, bot.InputPick, bot.InputSwitch, bot.InputCode}
+var inputKinds = []bot.InputKind{bot.InputText, bot.InputPick, bot.InputSwitch, bot.InputCode}
 
 // Whatever a form holds, Slack takes it.
 func TestFormWithinLimits(t *testing.T) {
@@ -135,7 +135,7 @@ func TestFormWithinLimits(t *testing.T) {
 	for _, text := range nasty {
 		f := bot.Form{Title: text, Text: text, Submit: text}
 		for n := range 25 {
-			f.Inputs = append(f.Inputs, bot.Input{Name: fmt.Sprintf("input-%d", n), Label: text, Hint: text, Value: text, Kind: kinds[n%len(kinds)], Optional: true})
+			f.Inputs = append(f.Inputs, bot.Input{Name: fmt.Sprintf("input-%d", n), Label: text, Hint: text, Value: text, Kind: inputKinds[n%len(inputKinds)], Optional: true})
 		}
 		d.set(func(d *desk) { d.form = f })
 		if sent, err := w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "C1", "form"); err != nil || !sent.Acked {
@@ -151,7 +151,7 @@ func TestFormWithinLimits(t *testing.T) {
 		for name, value := range v.Entered() {
 			if n := 0; value != "" {
 				fmt.Sscanf(name, "input-%d/", &n)
-				if kinds[n%len(kinds)] == bot.InputCode {
+				if inputKinds[n%len(inputKinds)] == bot.InputCode {
 					t.Errorf("the code is filled in with %q", value)
 				}
 			}

@@ -153,7 +153,8 @@ type world struct {
 	store  store.Store  // see view
 	stores []store.Type // in place of SQLite's
 	stop   func()
-	app    *app.App         // that runs
+	app    *app.App // that runs
+	groups *groupsOfX
 	opened *bot.ChatOptions // when set, what the network x was opened with first
 }
 
@@ -241,7 +242,7 @@ func (w *world) tables() app.Tables {
 		stores = []store.Type{sqlite.Type()}
 	}
 	return app.Tables{
-		Chats: []bot.ChatType{{Name: "x", Open: opens(w.x)}, {Name: "y", Open: opens(w.y)}},
+		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: "x", Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
 			{Name: "far", Open: func(provider.Options) (provider.Provider, error) { return far{w.far}, nil }},
 			{Name: "idle", Open: func(provider.Options) (provider.Provider, error) { return idle{}, nil }},
