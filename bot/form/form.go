@@ -83,7 +83,7 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 		form, needed = f.lacking(who, m, &k)
 	}
 	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) && f.StepUp.NeedsCode(ctx, m) {
-		k.Line, needed = m.Text, true
+		k.Line, needed = f.Router.Hidden(m.Text), true
 		form = bot.Form{Title: "Second factor", Text: "This needs a one-time code of your second factor.", Submit: "Confirm",
 			Inputs: []bot.Input{codeInput()}}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -124,7 +125,7 @@ func newWorld(t *testing.T, up form.StepUp) *world {
 		t.Fatal(err)
 	}
 	make := func() *form.Forms {
-		r := router.New(router.Config{Store: s, Recorder: audit.New(audit.Config{Store: s, Clock: w.clock}), Policy: rules{}, Directory: people{}, Grammar: g,
+		r := router.New(router.Config{Store: s, Recorder: audit.New(audit.Config{Store: s, Clock: w.clock, Redact: []*regexp.Regexp{regexp.MustCompile("hunter-[0-9]")}}), Policy: rules{}, Directory: people{}, Grammar: g,
 			Words: func(bot.Identity) grammar.Words { return names{catalog} }, Clock: w.clock, IDs: bot.RandomIDs{}, Seal: store.NewSeal([]byte("secret")), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		return form.New(form.Config{Router: r, Catalog: catalog, StepUp: up})
 	}
@@ -392,7 +393,7 @@ func TestStepUp(t *testing.T) {
 	w := newWorld(t, stepUp("now"))
 	press := says("x:dev", "")
 	press.Press, press.On = "now-token", "C1/1"
-	for _, m := range []bot.Message{press, says("x:dev", "deploy shop v2 prod --break-glass now")} {
+	for _, m := range []bot.Message{press, says("x:dev", "deploy shop v2 prod --break-glass now"), says("x:dev", `deploy shop v2 prod --break-glass "now, hunter-2"`)} {
 		f := w.form(m)
 		if summary(f) != "code:code" {
 			t.Fatalf("%+v is asked %q", m, summary(f))
@@ -402,6 +403,7 @@ func TestStepUp(t *testing.T) {
 		}
 		got, _, err := w.forms.Entered(t.Context(), entry(f, "x:dev", "x:9", map[string]string{"code": " 123456 "}))
 		want := m
+		want.Text = strings.Replace(m.Text, "hunter-2", bot.Redacted, 1)
 		want.ID, want.Code = "x:9", "123456"
 		if err != nil || got != want {
 			t.Errorf("the code makes %+v, %v; want %+v", got, err, want)
@@ -424,11 +426,11 @@ func TestStepUp(t *testing.T) {
 	err = w.store.View(t.Context(), func(r store.Reader) error {
 		docs, err := r.Documents(form.Kind, "", 10, false)
 		for _, d := range docs {
-			if strings.Contains(string(d.Body), "123456") || strings.Contains(string(d.Body), "654321") {
+			if strings.Contains(string(d.Body), "123456") || strings.Contains(string(d.Body), "654321") || strings.Contains(string(d.Body), "hunter") {
 				t.Errorf("the store holds a code: %s", d.Body)
 			}
 		}
-		if len(docs) != 3 {
+		if len(docs) != 4 {
 			t.Errorf("the store holds %d forms", len(docs))
 		}
 		return err

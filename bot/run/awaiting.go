@@ -43,7 +43,7 @@ func (e *Engine) Awaiting(ctx context.Context, who bot.Identity, limit int) ([]b
 			awaited = !mine && len(e.approves(&r, who)) > 0 && !approvedBy(&r, who)
 		}
 		if awaited {
-			cards = append(cards, e.armed(&r))
+			cards = append(cards, e.armed(&r, who))
 		}
 	}
 	return cards, nil
@@ -58,13 +58,13 @@ func approvedBy(r *bot.Run, who bot.Identity) bool {
 	return false
 }
 
-// armed draws the run's card with those buttons that have a token already: it is
-// written nowhere, so none can be made.
-func (e *Engine) armed(r *bot.Run) bot.Card {
+// armed draws the run's card for who alone, with those buttons that have a token
+// already: it is written nowhere, so none can be made.
+func (e *Engine) armed(r *bot.Run, who bot.Identity) bot.Card {
 	card := e.runCard(r)
 	var buttons []bot.Button
 	for _, b := range card.Buttons {
-		if token := r.Tokens[r.Digest+" "+b.Line]; token != "" {
+		if token := r.Tokens[r.Digest+" "+b.Line]; token != "" && (b.Not == "" || b.Not != who.Account) {
 			b.Token = token
 			buttons = append(buttons, b)
 		}
