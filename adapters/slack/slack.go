@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
 )
@@ -84,6 +85,7 @@ type chat struct {
 	base   string // of the Web API, with the slash at its end
 
 	botToken, appToken, signing bot.Secret
+	homes                       *homes
 
 	mu    sync.Mutex
 	api   *slack.Client // made by the first use, from the token as it is then
@@ -129,7 +131,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if o.Secrets == nil {
 		o.Secrets = &bot.Secrets{}
 	}
-	s := &chat{config: c}
+	s := &chat{config: c, homes: newHomes()}
 	for _, secret := range []struct {
 		name, ref string
 		into      *bot.Secret
@@ -214,6 +216,11 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	s.mu.Lock()
 	s.in = in
 	s.mu.Unlock()
+	var homes conc.WaitGroup
+	defer homes.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	homes.Go(func() { s.runHomes(ctx) })
 	if s.config.Mode == modeHTTP {
 		<-ctx.Done()
 		return nil

@@ -219,7 +219,9 @@ func (s *chat) handle(ctx context.Context, client *socketmode.Client, in bot.Inb
 		if t.again && kind == kindEvents {
 			return // it is delivered again
 		}
-		if t.say != "" && kind == kindCommand {
+		if t.reply != nil {
+			answer = t.reply
+		} else if t.say != "" && kind == kindCommand {
 			answer = map[string]string{"response_type": "ephemeral", "text": t.say}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
@@ -110,6 +111,7 @@ type App struct {
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
 	guide   *router.Guide
+	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
@@ -198,7 +200,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
-			Complete: a.complete, Describe: a.describe, Version: o.Version})
+			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Home: a.home, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -335,6 +337,7 @@ func (a *App) Run(ctx context.Context) error {
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
 	}
+	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })

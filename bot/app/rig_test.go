@@ -155,6 +155,7 @@ type world struct {
 	stop   func()
 	app    *app.App // that runs
 	groups *groupsOfX
+	opened *bot.ChatOptions // when set, what the network x was opened with first
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -229,6 +230,9 @@ func (w *world) tables() app.Tables {
 			var none struct{}
 			if err := o.Raw.Decode(&none); err != nil {
 				return nil, err
+			}
+			if c == bot.Chat(w.x) && w.opened != nil && w.opened.Home == nil { // a reload opens another, which is never run
+				*w.opened = o
 			}
 			return c, nil
 		}

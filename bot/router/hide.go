@@ -14,9 +14,9 @@ import (
 // itself is in the chat's history by then, so the line is refused, whatever it
 // asks for, and says what to do instead.
 
-// hidden gives a line without the secrets in it. One that is understood keeps
+// Hidden gives a line without the secrets in it, as it may be kept. One that is understood keeps
 // its meaning but for them; of any other only the text is searched.
-func (r *Router) hidden(line string) string {
+func (r *Router) Hidden(line string) string {
 	p, err := r.Grammar.Parse(line)
 	if err != nil {
 		return r.Recorder.Redact(line)

@@ -146,7 +146,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		m.Text = strings.ToValidUTF8(m.Text[:maxStored], "")
 	}
 	if m.Text != "" {
-		m.Text = r.now.Load().hidden(m.Text)
+		m.Text = r.now.Load().Hidden(m.Text)
 	}
 	if err := r.seal(&m); err != nil {
 		return bot.Receipt{}, err
@@ -394,7 +394,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
 	err := r.genuine(m)
 	if m.Press == "" { // once more: what is a secret may have become known since
-		m.Text = r.hidden(m.Text)
+		m.Text = r.Hidden(m.Text)
 		c.Line = m.Text
 	}
 	if err != nil {
