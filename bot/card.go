@@ -89,6 +89,9 @@ type Button struct {
 	Line   string `json:"line"`
 	Token  string `json:"token,omitempty"`
 	Danger bool   `json:"danger,omitempty"`
+	// Code says that the line takes a one-time code of whoever sends it. A network
+	// that has forms asks for it; others say to type it behind the line.
+	Code bool `json:"code,omitempty"`
 }
 
 // Reply is what a command answers: the card, without key and addresses, which

@@ -89,6 +89,7 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 		same = old.Audit.Redact[i].String() == now.Audit.Redact[i].String()
 	}
 	check(same, "audit", "redact")
+	check(old.Auth.TOTPKey == now.Auth.TOTPKey, "auth", "totp_key")
 	for _, on := range bot.Listeners() {
 		check(old.Listen[on] == now.Listen[on], "listen", string(on))
 	}
