@@ -11,6 +11,13 @@ import (
 // rules ask for one, and for nobody else's yes that could bring it.
 func askerShows(n bot.Needs) bool { return n.StepUp && len(n.Approvals) == 0 }
 
+// AskerShows reports whether who asks for an action with these needs must show a
+// second factor with that very line: by break-glass, and where no yes follows that
+// could bring it.
+func AskerShows(n bot.Needs, breakGlass bool) bool {
+	return n.StepUp && (breakGlass || askerShows(n) && !n.Confirm)
+}
+
 // shown refuses a call that came without a second factor; what is what it is
 // needed for, and line what to type with it.
 func shown(c bot.Call, what, line string) error {

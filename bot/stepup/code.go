@@ -118,7 +118,7 @@ func (k *Keeper) wrong(tx store.Tx, s Shown, e *row, now time.Time) (bot.Factor,
 		e.Wrong, e.Locked = nil, now.Add(lock)
 		e.Locks++
 		c := bot.Call{Who: s.Who, Channel: s.Message.Channel, Message: s.Message.ID, Factor: f}
-		err := k.record(tx, bot.DeniedRecord, c, fmt.Sprintf("LOCKED: %d one-time codes in the name of %s were wrong, so none is taken until %s; somebody else may have their chat session", maxWrong, s.Who.Person, bot.Moment(e.Locked)))
+		err := k.record(tx, c, fmt.Sprintf("LOCKED: %d one-time codes in the name of %s were wrong, so none is taken until %s; somebody else may have their chat session (%s)", maxWrong, s.Who.Person, bot.Moment(e.Locked), s.Who.Account), bot.Denied)
 		if err != nil {
 			return bot.NoFactor, err
 		}

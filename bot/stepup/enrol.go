@@ -48,7 +48,7 @@ func (k *Keeper) Enrol(ctx context.Context, c bot.Call) error {
 		if e.Secret != "" {
 			notice = person + " begins to enrol another authenticator"
 		}
-		if err := k.record(tx, bot.ConfiguredKind, c, notice); err != nil {
+		if err := k.record(tx, c, notice, ""); err != nil {
 			return err
 		}
 		e.Pending = &pending{Secret: made.Secret(), At: k.Clock.Now()}
@@ -151,7 +151,7 @@ func (k *Keeper) Confirm(ctx context.Context, c bot.Call) error {
 			notice = person + " enrolled another authenticator; the codes of the old one count no more"
 		}
 		e.Secret, e.Since, e.Last, e.Pending = waiting.Secret, now, waiting.Last, nil
-		if err := k.record(tx, bot.ConfiguredKind, c, notice); err != nil {
+		if err := k.record(tx, c, notice, ""); err != nil {
 			return err
 		}
 		if err := k.write(tx, person, &e); err != nil {

@@ -160,13 +160,11 @@ func (e *enrolment) waiting(now time.Time) *pending {
 }
 
 // record appends a record that tells of a person's second factor.
-func (k *Keeper) record(tx store.Tx, kind bot.RecordKind, c bot.Call, notice string) error {
-	rec := bot.Record{Kind: kind, At: k.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
+// With an error the audit channels show it as bad news.
+func (k *Keeper) record(tx store.Tx, c bot.Call, notice string, why bot.Kind) error {
+	rec := bot.Record{Kind: bot.ConfiguredKind, Error: why, At: k.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
 		Channel: c.Channel, Message: c.Message, Verb: c.Command, Resources: []bot.Resource{bot.TheBot}, Rule: "second factor",
 		Text: map[string]string{"notice": notice}}
-	if kind == bot.DeniedRecord {
-		rec.Error, rec.Text = bot.Denied, map[string]string{"line": "a one-time code", "result": notice}
-	}
 	if c.Factor != bot.NoFactor {
 		rec.Detail = map[string]string{"factor": string(c.Factor)}
 	}
