@@ -42,7 +42,7 @@ func (k *Keeper) Enrol(ctx context.Context, c bot.Call) error {
 			return err
 		}
 		if e.Secret != "" && !c.Factor.Shown() {
-			return bot.Errorf(bot.Denied, "you are enrolled since %s; to enrol another authenticator, show a code of the present one: totp enrol --code 123456 (lost it? another person types totp reset %s)", bot.Moment(e.Since), person)
+			return bot.Errorf(bot.Denied, "you are enrolled since %s; to enrol another authenticator, show a code of the present one: totp enrol --code 123456 (lost it? another person types totp reset %s)", e.Since.Format("2006-01-02"), person)
 		}
 		notice := person + " begins to enrol an authenticator"
 		if e.Secret != "" {
@@ -97,10 +97,10 @@ func secretCard(c bot.Call, made *otp.Key) bot.Card {
 		Title: "add this to your authenticator; it is shown this once, to you alone",
 		Fields: []bot.Field{
 			{Name: "secret", Value: grouped(made.Secret())},
-			{Name: "or as a link", Value: made.URL()},
 			{Name: "kind", Value: fmt.Sprintf("TOTP, %s digits, every %d seconds", digits, period)},
 			{Name: "then", Value: "totp confirm 123456"},
 		},
+		Link:   made.URL(),
 		Text:   "It counts once you have confirmed it with a first code, within " + strings.TrimSuffix(pendingFor.String(), "0s") + ". Whoever has it can be you: delete this message then.",
 		Footer: "another person can end it with: totp reset " + c.Who.Person}
 }

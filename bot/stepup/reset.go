@@ -43,7 +43,7 @@ func (k *Keeper) PlanReset(ctx context.Context, c bot.Call, person string) (bot.
 	if e.id == "" && err == nil {
 		return bot.Plan{Summary: summary, Noop: person + " has no second factor"}, nil
 	}
-	now := "enrolled since " + bot.Moment(e.Since)
+	now := "enrolled since " + e.Since.Format("2006-01-02")
 	switch {
 	case err != nil:
 		now = "enrolled under a key that is not there"
