@@ -56,6 +56,7 @@ type CommandNeeds struct {
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
+	Zone    bot.Zone // that of the configuration
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -66,6 +67,8 @@ type Options struct {
 	IDs     bot.IDs
 	// Logger is written to with every secret hidden; default none.
 	Logger *slog.Logger
+	// Level, when set, is the Logger's, which a reload sets to [log] level.
+	Level *slog.LevelVar
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
 	Serve   bool
@@ -98,6 +101,8 @@ type App struct {
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
 	Actions   *action.Table
+
+	providers map[string]provider.Provider
 
 	tables  Tables
 	options Options
@@ -170,7 +175,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
-	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {

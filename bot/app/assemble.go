@@ -170,8 +170,8 @@ func approvers(d *directory.Directory, p *auth.Policy, from []string) (able, lef
 // bindAll opens the configured providers and binds every service to them. What
 // could not be bound is a fault; the target is in the catalog all the same, so
 // that nothing else is said of rules that name it.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (*provider.Catalog, *action.Table) {
-	opened := map[string]provider.Provider{}
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (opened map[string]provider.Provider, _ *provider.Catalog, _ *action.Table) {
+	opened = map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
 			if pt.Name != p.Type {
@@ -205,7 +205,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
+	return opened, provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
 }
 
 // boundsOf gives what a target's scale table allows.

@@ -107,7 +107,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{store: &sick{Store: s}, clock: &clock{now: noon}, turned: &clock{now: noon}, log: &buffer{}}
 	r.Monitor = health.NewMonitor(health.Config{Store: r.store, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(r.log, nil)),
-		Turned: map[string]func() time.Time{"engine": r.turned.Now}, Chats: map[string]bot.Chat{"slack": lost{}}, Every: 5 * time.Millisecond})
+		Turned: map[string]func() time.Time{"engine": r.turned.Now}, Chats: map[string]bot.Chat{"slack": lost{}, "terminal": session{}}, Every: 5 * time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = r.Run(ctx) }()
@@ -165,6 +165,24 @@ func TestWell(t *testing.T) {
 	if err := r.Fault(); err != nil {
 		t.Errorf("the fault is %v", err)
 	}
+}
+
+// session is a network whose channels are there only while somebody is.
+type session struct{ bot.Chat }
+
+func (session) Kept() time.Duration { return 10 * time.Minute }
+
+// What waits for a terminal that was closed is no lag.
+func TestClosedTerminal(t *testing.T) {
+	r := newRig(t)
+	err := r.store.Update(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Enqueue(store.Outgoing{Channel: "terminal:s1", Card: []byte("{}"), Created: noon, NextAt: noon})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.is(t, 200, 200, "outbox: nothing waits; 1 for sessions that went away")
 }
 
 // What waits is told with its age.

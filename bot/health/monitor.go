@@ -244,7 +244,7 @@ func (m *Monitor) waiting(ctx context.Context, now time.Time) []string {
 	var b store.Backlog
 	err := m.c.Store.View(ctx, func(r store.Reader) (err error) {
 		if c, ok := r.(store.Counter); ok {
-			b, err = c.Backlog()
+			b, err = c.Backlog(store.Fleeting(m.c.Chats)...)
 		}
 		return err
 	})
@@ -255,6 +255,9 @@ func (m *Monitor) waiting(ctx context.Context, now time.Time) []string {
 	outbox := "outbox: nothing waits"
 	if b.Outbox > 0 {
 		outbox = fmt.Sprintf("outbox: %d wait, the oldest for %s", b.Outbox, span(now.Sub(b.OutboxOldest)))
+	}
+	if b.Away > 0 {
+		outbox += fmt.Sprintf("; %d for sessions that went away", b.Away)
 	}
 	var runs []string
 	for _, state := range store.OpenStates() {

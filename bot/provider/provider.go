@@ -114,6 +114,20 @@ type Inspected interface {
 	Inspect() []string
 }
 
+// Lacking is a Provider that can try whether the secrets that it will need can be
+// read now. A bot that starts says which cannot: the first deployment of the night
+// is late to learn of it. They may be there by then, so it is no fault.
+type Lacking interface {
+	Lacks() []Lack
+}
+
+// Lack is a secret that cannot be read. Key is where it is named within the
+// provider's table; Why never holds its value.
+type Lack struct {
+	Key []string
+	Why string
+}
+
 // Raw is a binding's own configuration table; see [bot.Raw].
 type Raw = bot.Raw
 

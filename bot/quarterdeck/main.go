@@ -163,12 +163,14 @@ func (s serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := logger(os.Stderr, c.Log.Level, c.Log.JSON)
-	a, err := app.New(c, tables(), app.Options{Version: version(), Logger: log, Serve: true})
+	level := new(slog.LevelVar)
+	level.Set(c.Log.Level)
+	log := logger(os.Stderr, level, c.Log.JSON)
+	a, err := app.New(c, tables(), app.Options{Version: version(), Logger: log, Level: level, Serve: true})
 	if err != nil {
 		return err
 	}
-	for _, w := range a.Warnings() {
+	for _, w := range append(a.Warnings(), a.Lacks()...) {
 		log.Warn(w)
 	}
 	ended := make(chan error, 1)
@@ -223,7 +225,7 @@ func reload(ctx context.Context, a *app.App, log *slog.Logger) {
 	log.Info("reloaded", "config", a.Config.Path, "changes", changes)
 }
 
-func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+func logger(w io.Writer, level slog.Leveler, json bool) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if json {
 		return slog.New(slog.NewJSONHandler(w, o))

@@ -218,6 +218,8 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
 		}
 	}
+	showPassed(r, &card)
+	e.showNext(r, &card)
 	if r.Broke {
 		e.showBroken(r, &card)
 	}

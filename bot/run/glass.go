@@ -236,7 +236,7 @@ func (e *Engine) showBroken(r *bot.Run, card *bot.Card) {
 		add("reviewed", say)
 	case r.State.Settled():
 		add("review", "another person must look at it: review "+fmt.Sprint(r.Number))
-		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number), Code: r.Decision.Needs.StepUp})
+		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number), Not: r.Call.Who.Account, Code: r.Decision.Needs.StepUp})
 	default:
 		add("review", "by another person, once it has ended")
 	}

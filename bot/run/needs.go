@@ -49,14 +49,12 @@ func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obs
 			continue
 		}
 		if o.Permission == "" {
-			return bot.Errorf(bot.Denied, "%s", o.Text)
+			return bot.Errorf(bot.Denied, "%s", o.Text+e.remedy(r, who, o))
 		}
 		if r.Call.Override == "" && r.Call.BreakGlass == "" {
-			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
+			return bot.Errorf(bot.Denied, "%s", o.Text+e.passes(r, who, o))
 		}
-		req := e.request(r, who)
-		req.Permission = o.Permission
-		d := e.Policy.Decide(req)
+		d := e.mayOverride(r, who, o)
 		if !d.Allowed && !(r.Call.BreakGlass != "" && breaks(o) && e.mayBreakGlass(r, who).Allowed) {
 			return bot.Errorf(bot.Denied, "%s, and you may not override that: %s", o.Text, d.Because)
 		}

@@ -353,7 +353,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 		change(&c)
 	}
 	h.Engine = run.New(c)
-	all := []bot.Command{deploy.New(catalog, h.ledger), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
+	all := []bot.Command{deploy.New(catalog, h.ledger, h), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
 		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd

@@ -266,15 +266,11 @@ func (e *Engine) answerOnly(ctx context.Context, c bot.Call, ask bot.Ask, plan b
 			if err := e.breakGlass(&r, c.Who); err != nil {
 				return err
 			}
-			dec = r.Decision
 		}
 		card = planCard(&r)
 		card.Outcome, card.Tone = bot.OutcomeOK, bot.Plain
 		card.Title = "dry run, nothing was done: " + plan.Summary
-		card.Fields = append(card.Fields, bot.Field{Name: "would need", Value: needsText(dec)})
-		for _, o := range plan.Obstacles {
-			card.Fields = append(card.Fields, bot.Field{Name: "in the way", Value: o.Text})
-		}
+		e.judged(&r, &card)
 	}
 	card.Key, card.ReplyTo = "reply/"+c.Message, c.Message
 	err := e.Store.Update(ctx, func(tx store.Tx) error {

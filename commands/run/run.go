@@ -11,7 +11,7 @@ import (
 )
 
 // New makes the command.
-func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
+func New(runs bot.Runs, log bot.Log, p bot.Policy, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:       "run",
 		Summary:    "one run with everything recorded about it",
@@ -35,9 +35,9 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			slices.Reverse(records)
 			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT"}}
 			for _, rec := range records {
-				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), rec.At.Format("15:04:05"), rec.Person, what(rec)})
+				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), z.Clock(rec.At), rec.Person, what(rec)})
 			}
-			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing()), Text: r.Result, Fields: preview(r), Table: table}
+			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing(z)), Text: r.Result, Fields: preview(r), Table: table, Footer: z.Note()}
 			if r.Decision.Rule != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
 			}
