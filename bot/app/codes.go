@@ -66,3 +66,10 @@ func (a *App) confide(ctx context.Context, d bot.Delivery) (err error) {
 	defer cancel()
 	return c.Confide(ctx, d)
 }
+
+// NeedsCode reports whether the line or the pressed button must come with a
+// one-time code of its account; see router.Router.NeedsCode. It is for chat
+// networks with forms, and for a bot that runs.
+func (a *App) NeedsCode(ctx context.Context, m bot.Message) bool {
+	return a.current().guide.Router.NeedsCode(ctx, m)
+}
