@@ -206,4 +206,7 @@ scale = SCALE
 [service.shop.prod]
 deploy = DEPLOY
 scale = SCALE
+
+[auth]
+totp_key = "file:keys/totp.key"
 `

@@ -60,13 +60,17 @@ func (k *Keeper) Enrol(ctx context.Context, c bot.Call) error {
 	d := bot.Delivery{Channel: c.Channel, Thread: c.Thread, To: c.Who.Account, Card: secretCard(c, made)}
 	if err := k.Confide(ctx, d); err != nil {
 		k.Logger.WarnContext(ctx, "a secret could not be shown", "kind", string(bot.KindOf(err)))
+		// Without the cause, which may quote what was to be shown.
+		switch bot.KindOf(err) {
+		case bot.Unavailable, bot.Timeout, bot.Busy: // it may have been seen, and is worth nothing unless it was
+			return &bot.Error{Op: "stepup.enrol", Kind: bot.Unavailable, Say: "it is not sure that the secret was shown to you; if you saw none, type totp enrol again"}
+		}
 		if err := k.drop(ctx, person, made.Secret()); err != nil { // it ends by itself
 			k.Logger.WarnContext(ctx, "drop a secret that nobody saw", "err", err)
 		}
 		if bot.KindOf(err) == bot.Denied {
 			return bot.Errorf(bot.Denied, "%s", bot.Sentence(err, c.ID))
 		}
-		// Without the cause, which may quote what was to be shown.
 		return &bot.Error{Op: "stepup.enrol", Kind: bot.Unavailable, Say: "the secret could not be shown to you alone, so it is void; type totp enrol again"}
 	}
 	return k.Store.Update(ctx, func(tx store.Tx) error {

@@ -423,11 +423,16 @@ func TestEnrolling(t *testing.T) {
 	}
 
 	// What cannot be shown to one alone is void.
-	r.broken = &bot.Error{Kind: bot.Unavailable, Say: "gone", Err: errors.New("could not send SECRET")}
+	r.broken = &bot.Error{Kind: bot.Internal, Say: "gone", Err: errors.New("could not send SECRET")}
 	err := r.keeper.Enrol(ctx, r.call("bob", bot.NoFactor))
 	refuses(err, "the secret could not be shown to you alone, so it is void")
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("the error quotes what was to be shown: %v", err)
+	}
+	r.broken = &bot.Error{Kind: bot.Timeout, Say: "no answer", Err: errors.New("could not send SECRET")}
+	refuses(r.keeper.Enrol(ctx, r.call("eve", bot.NoFactor)), "if you saw none, type totp enrol again")
+	if f := r.check(r.keeper, "eve", "123456", "m", true); f != bot.FactorWrong {
+		t.Errorf("of a secret that may have been seen: %q", f)
 	}
 	if f := r.check(r.keeper, "bob", "123456", "m", true); f != bot.FactorNone {
 		t.Errorf("of a secret that nobody saw: %q", f)
