@@ -320,6 +320,9 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 	}
 	err = s.Update(ctx, func(tx store.Tx) error {
 		changes = 0
+		if gives, err := a.givesWay(tx, seal); err != nil || gives {
+			return err
+		}
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err
@@ -329,7 +332,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 			return err
 		}
 		if found && string(old.Body) == string(body) && string(oldSettings.Body) == string(settingsBody) {
-			return nil
+			return a.putForce(tx, seal)
 		}
 		var were map[string]setting
 		if settingsFound {
@@ -354,8 +357,10 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {
 			return err
 		}
-		_, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body})
-		return err
+		if _, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body}); err != nil {
+			return err
+		}
+		return a.putForce(tx, seal)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("record the configuration: %w", err)

@@ -50,8 +50,8 @@ func (a *App) ways(g *ground) *ways {
 	w := &ways{keeper: guard.NewKeeper(g.store), commands: map[string]bot.Command{}, workflows: map[string]bot.Workflow{}}
 	w.keeper.Weekly(a.freezes, c.Bot.Location)
 	w.engine = run.Config{
-		Guards: w.keeper.Obstacles,
-		Store:  g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
+		Store: g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := w.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { wf, ok := w.workflows[kind]; return wf, ok },
 		Posted:    g.posted, Reach: reach, Draining: g.draining, Meter: g.meter,

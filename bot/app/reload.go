@@ -77,7 +77,9 @@ func (a *App) reread() (*App, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	return New(c, a.tables, a.options)
+	o := a.options
+	o.running = a.chats
+	return New(c, a.tables, o)
 }
 
 // fixedChanges gives the keys that cannot change while the bot runs and did, and

@@ -101,7 +101,7 @@ func TestReloadWhilePeopleAct(t *testing.T) {
 		case r.Kind == bot.Started:
 			begun++
 			if !may {
-				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Detail["summary"])
+				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Words("summary"))
 			}
 		}
 	}

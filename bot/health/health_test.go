@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -285,7 +286,7 @@ func TestHeartbeat(t *testing.T) {
 	}
 	b := &beat{}
 	t.Setenv("BEAT", s.URL+"/hunter2")
-	h := &health.Heartbeat{URL: "env:BEAT", Every: 5 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Fault: r.Fault,
+	h := &health.Heartbeat{URL: "env:BEAT", Secrets: &bot.Secrets{}, Every: 5 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Fault: r.Fault,
 		May: func(string) bool { return true }, Beat: b.note}
 	if err := h.Check(); err != nil {
 		t.Fatal(err)
@@ -328,13 +329,18 @@ func TestHeartbeatAddress(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("PLAIN", "http://example.com/hunter2")
 	https := func(address string) bool { return strings.HasPrefix(address, "https://") }
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, []byte("https://hunter2/"+strings.Repeat("x", 1<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for url, want := range map[string]string{
-		"env:EMPTY":         "the environment variable EMPTY of heartbeat.url is not set",
+		"file:" + large:     "heartbeat.url cannot be had: the secret in large cannot be used: it is larger than 64 KiB",
+		"env:EMPTY":         "heartbeat.url cannot be had: the environment variable EMPTY is not set",
 		"env:PLAIN":         "what heartbeat.url refers to is no address that begins with https://",
-		"file:/nowhere/url": "the file of heartbeat.url cannot be read",
+		"file:/nowhere/url": "heartbeat.url cannot be had: the secret in url cannot be used: the file cannot be read",
 		"https://x/hunter2": "",
 	} {
-		err := (&health.Heartbeat{URL: url, May: https}).Check()
+		err := (&health.Heartbeat{URL: url, Secrets: &bot.Secrets{}, May: https}).Check()
 		if want == "" && err != nil || want != "" && (bot.KindOf(err) != bot.Invalid || bot.Sentence(err, "") != want) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}

@@ -29,6 +29,9 @@ type Config struct {
 	// least every few seconds, whether or not there is anything to do.
 	Turned map[string]func() time.Time
 	Chats  map[string]bot.Chat
+	// Alarms, when set, gives further lines of /healthz about what is wrong and
+	// what a restart need not mend.
+	Alarms func() []string
 	// Every is how often the store is written to; default 10 seconds.
 	Every time.Duration
 	// Hung is after how long without a turn a loop counts as hung; default 30
@@ -216,6 +219,9 @@ func (m *Monitor) healthz(w http.ResponseWriter, q *http.Request) {
 	}
 	for _, network := range slices.Sorted(maps.Keys(m.c.Chats)) {
 		lines = append(lines, "chat "+network+": "+m.reached(m.c.Chats[network], now))
+	}
+	if m.c.Alarms != nil {
+		lines = append(lines, m.c.Alarms()...)
 	}
 	lines = append(lines, m.waiting(q.Context(), now)...)
 	answer(w, status, strings.Join(lines, "\n"))

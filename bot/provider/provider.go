@@ -157,6 +157,15 @@ type DeployBinder interface {
 	BindDeploy(t bot.Target, raw Raw) (Deployer, error)
 }
 
+// Eraser is a Provider that keeps, outside the database, what its operations
+// printed. Erase replaces each such text by what replace gives for it, durably,
+// and names the places that it changed, or with dryRun would. An operation that
+// goes on and holds such a text is an Error of kind Conflict, and nothing is
+// changed.
+type Eraser interface {
+	Erase(ctx context.Context, replace func(string) string, dryRun bool) (places []string, err error)
+}
+
 // Type is one row of the table of provider types.
 type Type struct {
 	Name string // "exec"

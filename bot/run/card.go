@@ -36,6 +36,7 @@ func (e *Engine) show(tx store.Tx, r *bot.Run) error {
 // post enqueues a card to one place.
 func (e *Engine) post(tx store.Tx, p bot.Place, card bot.Card) error {
 	card.ReplyTo = p.ReplyTo
+	card = card.Each(e.Recorder.Redact)
 	body, err := json.Marshal(card)
 	if err != nil {
 		return fmt.Errorf("encode card %s: %w", card.Key, err)

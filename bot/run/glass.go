@@ -127,8 +127,8 @@ func (e *Engine) recordBroken(tx store.Tx, r *bot.Run) error {
 		}
 	}
 	rec := bot.Record{Kind: bot.OverriddenKind,
-		Text:   map[string]string{"override": r.Call.BreakGlass},
-		Detail: map[string]string{"passed": without(r), detailBroke: "true", "summary": r.Plan.Summary}}
+		Text:   map[string]string{"override": r.Call.BreakGlass, "passed": without(r), "summary": r.Plan.Summary},
+		Detail: map[string]string{detailBroke: "true"}}
 	if r.Call.Factor != bot.NoFactor {
 		rec.Detail[detailFactor] = string(r.Call.Factor)
 	}

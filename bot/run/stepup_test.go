@@ -142,7 +142,7 @@ func TestStepUpBreakGlass(t *testing.T) {
 		t.Errorf("broke %v, waived %+v, factor %q", x.Broke, x.Waived, x.Call.Factor)
 	}
 	for _, rec := range r.records(n) {
-		if rec.Kind == bot.OverriddenKind && (rec.Detail["factor"] != "totp" || strings.Contains(rec.Detail["passed"], "code")) {
+		if rec.Kind == bot.OverriddenKind && (rec.Detail["factor"] != "totp" || strings.Contains(rec.Text["passed"], "code")) {
 			t.Errorf("recorded as %v", rec.Detail)
 		}
 	}

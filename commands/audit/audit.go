@@ -87,7 +87,7 @@ func row(r bot.Record, z bot.Zone) []string {
 	}
 	what := r.Text["line"]
 	if what == "" {
-		what = r.Detail["summary"]
+		what = r.Words("summary")
 	}
 	if what == "" {
 		what = strings.TrimSpace(r.Verb + " " + r.Target)

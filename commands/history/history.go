@@ -118,7 +118,7 @@ func seen(ctx context.Context, log bot.Log, f bot.RunFilter, since time.Time, al
 		if t, ok := bot.ParseTarget(r.Target); r.Target != "" && (!ok || !allowed[t]) {
 			continue
 		}
-		changes = append(changes, change{r.At, []string{"-", r.Detail["summary"], "outside", "observed"}})
+		changes = append(changes, change{r.At, []string{"-", r.Words("summary"), "outside", "observed"}})
 	}
 	return changes, nil
 }

@@ -63,14 +63,14 @@ func preview(r bot.Run) []bot.Field {
 
 func what(r bot.Record) string {
 	parts := []string{string(r.Kind)}
-	answer := r.Detail["answer"]
+	answer := r.Words("answer")
 	if r.Kind == bot.Approved || r.Kind == bot.ConfirmedKind {
 		answer = "" // the kind says it
 	}
 	if parent := r.Detail["parent"]; parent != "" {
 		parts = append(parts, "follows #"+parent)
 	}
-	for _, s := range []string{answer, r.Detail["state"], r.Detail["why"], r.Detail["passed"], r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
+	for _, s := range []string{answer, r.Detail["state"], r.Words("why"), r.Words("passed"), r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
 		if s != "" && !slices.Contains(parts, s) {
 			parts = append(parts, s)
 		}
