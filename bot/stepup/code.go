@@ -21,11 +21,6 @@ const (
 	skew = 1
 )
 
-// code gives the code of a secret at a time step.
-func code(secret string, step int64) (string, error) {
-	return hotp.GenerateCodeCustom(secret, uint64(step), hotp.ValidateOpts{Digits: digits, Algorithm: otp.AlgorithmSHA1})
-}
-
 // match finds the time step around now that given is the code of. used says that
 // it is only the code of one that is not after last.
 func match(secret, given string, now time.Time, last int64) (step int64, good, used bool, err error) {
