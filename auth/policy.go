@@ -256,6 +256,7 @@ func (p *Policy) require(q *question, d *bot.Decision) {
 func strengthen(n *bot.Needs, more bot.Needs) {
 	n.Confirm = n.Confirm || more.Confirm
 	n.Reason = n.Reason || more.Reason
+	n.StepUp = n.StepUp || more.StepUp
 	for _, ticket := range more.Ticket {
 		if !slices.Contains(n.Ticket, ticket) {
 			n.Ticket = append(n.Ticket, ticket)

@@ -124,6 +124,9 @@ type Button struct {
 	Line   string `json:"line"`
 	Token  string `json:"token,omitempty"`
 	Danger bool   `json:"danger,omitempty"`
+	// Code says that the line takes a one-time code of whoever sends it. A network
+	// that has forms asks for it; others say to type it behind the line.
+	Code bool `json:"code,omitempty"`
 	// Not is the account that would be refused, "" for none: a network that
 	// shows the card to that one alone leaves the button out.
 	Not AccountID `json:"not,omitempty"`

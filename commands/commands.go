@@ -27,6 +27,7 @@ import (
 	"quarterdeck/commands/runs"
 	"quarterdeck/commands/scale"
 	"quarterdeck/commands/status"
+	"quarterdeck/commands/totp"
 	"quarterdeck/commands/unlock"
 	"quarterdeck/commands/whoami"
 )
@@ -55,5 +56,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), totp.All(n.Codes), action.All(n.Actions))
 }

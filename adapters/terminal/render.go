@@ -164,6 +164,9 @@ func buttonLines(card bot.Card, width int, p palette) []string {
 		if line == "" || shown(card.Fields, b.Line) {
 			continue
 		}
+		if b.Code {
+			line += " --code 123456"
+		}
 		if label := clean(b.Label); !evident(label, line) {
 			line += " (" + label + ")"
 		}

@@ -32,6 +32,7 @@ import (
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
 
@@ -51,6 +52,7 @@ type CommandNeeds struct {
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
 	Policy  bot.Policy
@@ -288,6 +290,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	seal := store.NewSeal(key.Secret())
 	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := a.codes(ctx, g); err != nil {
+		return err
+	}
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
 	closeJournal, err := a.emergency(g, engine)

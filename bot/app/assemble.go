@@ -46,7 +46,7 @@ func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog
 			Targets: x.Targets, Channels: x.Channels, Hours: x.Hours, Reason: x.Reason})
 	}
 	for _, q := range c.Requires {
-		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket}
+		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket, StepUp: q.StepUp}
 		if q.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: q.Approvals.Count, From: q.Approvals.From}
 		}

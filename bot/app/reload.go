@@ -105,6 +105,7 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 		same = old.Audit.Redact[i].String() == now.Audit.Redact[i].String()
 	}
 	check(same, "audit", "redact")
+	check(old.Auth.TOTPKey == now.Auth.TOTPKey, "auth", "totp_key")
 	chats := maps.Clone(old.Chats)
 	maps.Copy(chats, now.Chats)
 	for _, name := range slices.Sorted(maps.Keys(chats)) {

@@ -157,7 +157,7 @@ func (p *projection) reviewed(r bot.Record, in bool) error {
 		delete(p.unseen, r.Run)
 	}
 	row.Section, row.State, row.Ended = SectionReview, "done", r.At
-	row.Approved = fmt.Sprintf("%s (%s) %s", Actor(r), r.Account, instant(r.At))
+	row.Approved = fmt.Sprintf("%s (%s) %s", Actor(r), shownFrom(r), instant(r.At))
 	row.Result = orElse(words(r, "result"), words(r, "reason"))
 	row.Records = joinedSpans(row.Records, r.Seq)
 	if !in && !p.scope.in(row.At) || !p.scope.about(row.Target) {
@@ -192,7 +192,7 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	row.State = string(stateOf(r))
 	c.spec = orElse(r.Spec, c.spec)
 	yes := func() string {
-		s := fmt.Sprintf("%s (%s) %s", Actor(r), r.Account, instant(r.At))
+		s := fmt.Sprintf("%s (%s) %s", Actor(r), shownFrom(r), instant(r.At))
 		if why := words(r, "reason"); why != "" {
 			s += ": " + why
 		}
@@ -211,6 +211,9 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	case bot.OverriddenKind:
 		if why := breakGlass(r); why != "" {
 			row.BreakGlass = why
+			if f := bot.Factor(r.Detail[detailFactor]); f.Shown() {
+				row.BreakGlass += " (with " + string(f) + ")"
+			}
 			if passed := spoken(r, "passed"); passed != "" {
 				row.BreakGlass += " (without " + passed + ")"
 			}

@@ -68,9 +68,9 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	var by []string
 	for _, r := range yes {
 		if r.Kind == bot.ConfirmedKind {
-			add("confirmed by", Actor(r))
+			add("confirmed by", actorShown(r))
 		} else {
-			by = append(by, Actor(r))
+			by = append(by, actorShown(r))
 		}
 	}
 	add("approved by", strings.Join(by, ", "))
@@ -88,7 +88,7 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	}
 	add("overrode", strings.Join(passed, "; "))
 	for _, r := range seen {
-		add("reviewed by", joined(Actor(r), value(r, "reason")))
+		add("reviewed by", joined(actorShown(r), value(r, "reason")))
 	}
 	if state.Settled() {
 		c.Text = value(last, "result")

@@ -61,9 +61,9 @@ func sayRun(r bot.Record) string {
 		}
 		return s
 	case bot.ConfirmedKind:
-		return joined("confirmed by "+Actor(r), reason)
+		return joined("confirmed by "+actorShown(r), reason)
 	case bot.Approved:
-		return joined("approved by "+Actor(r), reason)
+		return joined("approved by "+actorShown(r), reason)
 	case bot.DeniedRecord:
 		if r.Error == "" {
 			return joined("denied by "+Actor(r), reason)
@@ -80,7 +80,7 @@ func sayRun(r bot.Record) string {
 	case bot.OverriddenKind:
 		if r.Detail["break_glass"] != "" {
 			return fmt.Sprintf("BREAK-GLASS by %s: %s, without %s (reason: %s); another person must review it: review %d",
-				Actor(r), summary(r), flat(spoken(r, "passed")), value(r, "override"), r.Run)
+				actorShown(r), summary(r), flat(spoken(r, "passed")), value(r, "override"), r.Run)
 		}
 		s := Actor(r) + " overrode: " + orElse(flat(spoken(r, "passed")), summary(r))
 		if why := value(r, "override"); why != "" {
@@ -88,7 +88,7 @@ func sayRun(r bot.Record) string {
 		}
 		return s
 	case bot.ReviewedKind:
-		return joined("reviewed by "+Actor(r), orElse(result, reason))
+		return joined("reviewed by "+actorShown(r), orElse(result, reason))
 	case bot.CancelledKind:
 		if r.Detail["answer"] == string(bot.AnswerCancel) {
 			return joined("cancelled by "+Actor(r), reason)

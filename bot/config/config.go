@@ -30,6 +30,7 @@ type Config struct {
 	Partial      bool     // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
+	Auth         Auth
 	Chats        map[string]bot.Raw // [chat.NAME]
 	People       []Person
 	Roles        []Role
@@ -132,6 +133,12 @@ type Require struct {
 	Approvals            *bot.ApprovalRule
 	Reason               bool
 	Ticket               string
+	StepUp               bool
+}
+
+// Auth is the [auth] table: how people show that they are themselves.
+type Auth struct {
+	TOTPKey string // path of the key that second factors are kept under; "" for none
 }
 
 // Provider is one [provider.NAME].

@@ -95,7 +95,7 @@ func (g *Grammar) value(p bot.Param, w word, service string) (string, error) {
 			return "", invalid("%s is too long; the most is %s", show(name), "3650d")
 		}
 		return d.String(), nil
-	case bot.TypeText, bot.TypeLine, bot.TypeFlag:
+	case bot.TypeText, bot.TypeLine, bot.TypeFlag, bot.TypeCode:
 		return strings.TrimSpace(w.text), nil
 	}
 	return "", &bot.Error{Op: "grammar", Kind: bot.Internal, Say: "an argument has the unknown type " + string(p.Type)}

@@ -31,6 +31,8 @@ socket = "data/quarterdeck.sock"
 [audit]
 channels = ["file:audit-channel.txt"]
 key = "file:data/audit.key"
+[auth]
+totp_key = "file:data/totp.key"
 
 [chat.terminal]
 [chat.file]
@@ -43,7 +45,7 @@ roles = ["developer"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "scale.override", "status", "history", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt"]
+permissions = ["deploy", "rollback", "restart", "scale", "scale.override", "status", "history", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt", "totp.reset"]
 targets = ["*/*"]
 [[grant]]
 roles = ["developer"]

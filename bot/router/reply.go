@@ -59,7 +59,11 @@ func (r *Router) refuse(ctx context.Context, c bot.Call, ask bot.Ask, d bot.Deci
 }
 
 func (r *Router) base(c bot.Call, ask bot.Ask, d bot.Decision) bot.Record {
-	return bot.Record{At: r.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
+	var detail map[string]string
+	if c.Factor != bot.NoFactor {
+		detail = map[string]string{"factor": string(c.Factor)}
+	}
+	return bot.Record{Detail: detail, At: r.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
 		Channel: c.Channel, Message: c.Message, Verb: c.Command, Permission: ask.Permission, Target: ask.Target.String(),
 		Resources: ask.Resources, Rule: d.Rule, Text: map[string]string{"line": c.Line}}
 }

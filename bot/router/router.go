@@ -20,6 +20,7 @@ import (
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	// Words, when set, gives the names that somebody is told of in hints and
 	// completions.
 	Words func(who bot.Identity) grammar.Words
+	// Codes checks one-time codes as messages are received; nil where there are none.
+	Codes *stepup.Keeper
 	// Seal marks stored messages; one that it does not know runs nothing.
 	Seal   store.Seal
 	Clock  bot.Clock
@@ -141,6 +144,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if m.Received.IsZero() {
 		m.Received = r.Clock.Now()
 	}
+	shown := r.now.Load().takeCode(ctx, &m)
 	if len(m.Text) > maxStored {
 		// The grammar refuses it; what is kept is enough for that.
 		m.Text = strings.ToValidUTF8(m.Text[:maxStored], "")
@@ -148,14 +152,7 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if m.Text != "" {
 		m.Text = r.now.Load().Hidden(m.Text)
 	}
-	if err := r.seal(&m); err != nil {
-		return bot.Receipt{}, err
-	}
-	var fresh bool
-	err := r.Store.Update(ctx, func(tx store.Tx) (err error) {
-		fresh, err = tx.Receive(m)
-		return err
-	})
+	fresh, err := r.store(ctx, &m, shown)
 	if err != nil {
 		return r.notTaken(ctx, m, err)
 	}
@@ -391,7 +388,7 @@ func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (er
 // road is the one direction a message flows.
 func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
-		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+		Factor: m.Factor, Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
 	err := r.genuine(m)
 	if m.Press == "" { // once more: what is a secret may have become known since
 		m.Text = r.Hidden(m.Text)
@@ -453,6 +450,10 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	if !d.Allowed {
 		return r.refuse(ctx, c, ask, d, run.Refusal(d))
 	}
+	// A way back waits for no code that the rules do not ask for.
+	if m.Factor.Refused() && (p.Command.Plan == nil || !urgent(p)) {
+		return r.refuse(ctx, c, ask, d, r.Codes.Refusal(ctx, who.Person, m.Factor))
+	}
 	switch why := unrecorded(ctx); {
 	case why != nil && p.Command.Read == nil:
 		err = r.Emergency.Act(ctx, c, ask, p.Command, why)
@@ -476,7 +477,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 
 func (r *Router) call(m bot.Message, who bot.Identity, p grammar.Parsed) bot.Call {
 	return bot.Call{Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Factor: m.Factor}
 }
 
 func (r *Router) decide(c bot.Call, cmd bot.Command) (bot.Ask, []bot.Resource, bot.Decision, error) {

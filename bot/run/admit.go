@@ -291,7 +291,7 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 	known := r.Plan.Obstacles
 	plan.Slot = r.Plan.Slot // it is the one held
 	r.Plan, r.Digest, c.planned = plan, plan.Spec.Digest(), true
-	r.Replan, r.Anew, r.Confirmed, r.Approvals = false, "", time.Time{}, nil
+	r.Replan, r.Anew, r.Confirmed, r.ConfirmFactor, r.Approvals = false, "", time.Time{}, bot.NoFactor, nil
 	if err := e.decide(r, asker); err != nil {
 		return e.refuse(ctx, c, err)
 	}
@@ -392,7 +392,7 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 		detail := map[string]string{"key": handle.Key}
 		var approvers []string
 		for _, a := range r.Approvals {
-			approvers = append(approvers, a.Person)
+			approvers = append(approvers, named(a.Person, a.Factor))
 		}
 		if len(approvers) > 0 {
 			detail["approved_by"] = strings.Join(approvers, ", ")

@@ -47,6 +47,9 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		if c.Reason != "" {
 			rec.Text["reason"] = c.Reason
 		}
+		if c.Factor != bot.NoFactor {
+			rec.Detail[detailFactor] = string(c.Factor)
+		}
 		switch {
 		case a == bot.AnswerReview:
 			rec.Kind = bot.ReviewedKind
@@ -154,7 +157,12 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		if r.State != bot.Waiting || missing(r) != "confirm" {
 			return "", bot.Errorf(bot.Conflict, "#%d does not wait for a confirmation; it is %s", r.Number, standing(r))
 		}
-		r.Confirmed = now
+		if askerShows(r.Decision.Needs) {
+			if err := shown(c, fmt.Sprintf("confirming #%d", r.Number), fmt.Sprintf("confirm %d", r.Number)); err != nil {
+				return "", err
+			}
+		}
+		r.Confirmed, r.ConfirmFactor = now, c.Factor
 		if missing(r) != "" {
 			e.wait(r) // the approvers' time begins
 		}
@@ -177,7 +185,12 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		if len(rules) == 0 {
 			return "", bot.Errorf(bot.Denied, "your approval does not count for #%d: %s", r.Number, e.whyNot(r, c.Who))
 		}
-		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now})
+		if r.Decision.Needs.StepUp {
+			if err := shown(c, fmt.Sprintf("approving #%d", r.Number), fmt.Sprintf("approve %d", r.Number)); err != nil {
+				return "", err
+			}
+		}
+		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now, Factor: c.Factor})
 	case bot.AnswerDeny:
 		if r.State != bot.Waiting {
 			return "", bot.Errorf(bot.Conflict, "#%d waits for nobody; it is %s; cancel %d stops it", r.Number, standing(r), r.Number)

@@ -262,6 +262,9 @@ func (m *Emergency) plan(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.C
 	}
 	r.Digest = plan.Spec.Digest()
 	if err := e.decide(r, c.Who); err != nil {
+		if n := r.Decision.Needs; n.StepUp && c.Factor == bot.NoFactor && (c.BreakGlass != "" || askerShows(n)) {
+			err = bot.Errorf(bot.Denied, "%s takes a one-time code (%s), and none can be checked while the log cannot be written; use the platform's own tools", plan.Summary, r.Decision.Require)
+		}
 		return nil, err
 	}
 	if err := e.passObstacles(r, c.Who, r.Plan.Obstacles); err != nil {

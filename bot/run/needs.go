@@ -30,6 +30,9 @@ func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
 			return bot.Errorf(bot.Denied, "%s needs a ticket in its reason that matches %s (%s); add --reason \"TICKET why\"", r.Plan.Summary, ticket, d.Require)
 		}
 	}
+	if askerShows(d.Needs) && !d.Needs.Confirm { // else it comes with the confirmation
+		return shown(r.Call, r.Plan.Summary, r.Call.Line)
+	}
 	return nil
 }
 
@@ -83,7 +86,7 @@ func (e *Engine) wait(r *bot.Run) {
 // missing says what the run still needs from people: "confirm", "approve" or
 // "" for nothing. An asker confirms before anybody is asked to approve.
 func missing(r *bot.Run) string {
-	if r.Decision.Needs.Confirm && r.Confirmed.IsZero() {
+	if r.Decision.Needs.Confirm && (r.Confirmed.IsZero() || askerShows(r.Decision.Needs) && !r.ConfirmFactor.Shown()) {
 		return "confirm"
 	}
 	if len(unmet(r)) > 0 {
@@ -109,7 +112,7 @@ func unmet(r *bot.Run) []bot.ApprovalRule {
 func counted(r *bot.Run, i int) []bot.Approval {
 	var yes []bot.Approval
 	for _, a := range r.Approvals {
-		if a.Digest != r.Digest {
+		if a.Digest != r.Digest || r.Decision.Needs.StepUp && !a.Factor.Shown() {
 			continue
 		}
 		for _, n := range a.Rules {
@@ -135,9 +138,13 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 		return asker, "", err
 	}
 	var kept []bot.Approval
-	var dropped []string
+	var dropped, bare []string
 	why := "the right to give it is gone"
 	for _, a := range r.Approvals {
+		if r.Decision.Needs.StepUp && !a.Factor.Shown() {
+			bare = append(bare, a.Person)
+			continue
+		}
 		who, err := e.Directory.Recall(ctx, a.Account)
 		if len(who.Doubts) > 0 {
 			why = who.Doubts[0].Say
@@ -154,6 +161,9 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 		kept = append(kept, a)
 	}
 	r.Approvals = kept
+	if len(bare) > 0 {
+		say = fmt.Sprintf("the approval of %s came without a one-time code, which the rules ask for now", strings.Join(bare, " and "))
+	}
 	if len(dropped) > 0 {
 		say = fmt.Sprintf("the approval of %s no longer counts: %s", strings.Join(dropped, " and "), why)
 	}

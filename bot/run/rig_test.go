@@ -467,13 +467,18 @@ func (h *host) road(m bot.Message, bound string) error {
 	if err != nil {
 		return err
 	}
+	var factor bot.Factor
+	line, code, _ := h.grammar.TakeCode(m.Text)
+	if m.Text = line; code == goodCode {
+		factor = bot.FactorTOTP
+	}
 	p, err := h.grammar.Parse(m.Text)
 	if err != nil {
 		h.rig.t.Errorf("%q is no line: %v", m.Text, err)
 		return err
 	}
 	c := bot.Call{ID: h.rig.ids.New(), Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: h.rig.clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound, Factor: factor}
 	ask, err := p.Command.Resolve(c)
 	if err != nil {
 		return err

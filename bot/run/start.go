@@ -159,6 +159,9 @@ func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
 	if r.Decision.Require != "" {
 		detail["require"] = r.Decision.Require
 	}
+	if r.Call.Factor != bot.NoFactor {
+		detail[detailFactor] = string(r.Call.Factor)
+	}
 	if r.Call.BreakGlass != "" {
 		detail[detailBroke], text["break_glass"] = "true", r.Call.BreakGlass
 	}
