@@ -21,7 +21,8 @@ type Message struct {
 	// Press is the opaque token of the button that was pressed, or "".
 	Press string `json:"press,omitempty"`
 	// On is the network's reference of the message that the pressed button was
-	// on, as Chat.Deliver gave it; "" where the network does not say.
+	// on, as Chat.Deliver gave it; OnHome for what the account sees when it opens
+	// the bot by itself; "" where the network does not say.
 	On string `json:"on,omitempty"`
 	// Code is a one-time code of a second factor that came with the message. It
 	// is checked when the message is received and never stored; what came of it
@@ -38,6 +39,10 @@ type Message struct {
 	// empty.
 	Seal string `json:"seal,omitempty"`
 }
+
+// OnHome is Message.On of a button of the account's Home, which the network shows
+// to nobody else.
+const OnHome = "home"
 
 // Receipt is what an adapter needs for its acknowledgement, known from memory
 // alone within the networks' three seconds.

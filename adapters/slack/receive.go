@@ -23,6 +23,7 @@ type incoming struct {
 	text       string
 	command    string // the slash command, "" for anything else
 	press      string
+	on         string // the message that the button was on
 	edited     bool
 	automated  bool
 	shared     bool   // in a channel that is shared with another organisation
@@ -213,7 +214,20 @@ func (s *chat) press(p interaction) (m incoming, ok bool) {
 		thread = p.Message.ThreadTS
 	}
 	return incoming{id: once("press", p.TriggerID), team: p.team(), enterprise: p.Enterprise.ID, user: p.User.ID, channel: channel, thread: thread,
-		press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+		on: p.on(channel), press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+}
+
+// on gives the reference of the message that a button was on, as Deliver gave
+// it. One that Slack does not say is no message of ours.
+func (p interaction) on(channel string) string {
+	ts := p.Container.MessageTS
+	if ts == "" {
+		ts = p.Message.TS
+	}
+	if p.Container.ChannelID != "" && p.Container.ChannelID != channel || p.Message.TS != "" && p.Message.TS != ts {
+		return channel + "/?" // the payload names two places
+	}
+	return channel + "/" + ts
 }
 
 // team gives the sender's workspace: their own, where the payload names it.
@@ -240,7 +254,7 @@ func (s *chat) message(ctx context.Context, p incoming) bot.Message {
 		standing = s.people.standing(ctx, p.team, p.enterprise, p.user)
 	}
 	return bot.Message{ID: Network + ":" + p.id, Account: bot.AccountID(Network + ":" + home + "/" + p.user), Standing: standing,
-		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, Edited: p.edited}
+		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, On: p.on, Edited: p.edited}
 }
 
 // taken is what to acknowledge a payload with.

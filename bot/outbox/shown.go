@@ -37,6 +37,14 @@ func Shown(r store.Reader, c bot.ChannelID, key string) (version int64, found bo
 	return at.Version, found, err
 }
 
+// At gives the network's reference of the message that shows the card with this
+// key in the channel, and the version in which it was last delivered there;
+// found is false when it never was, or long ago.
+func At(r store.Reader, c bot.ChannelID, key string) (ref string, version int64, found bool, err error) {
+	at, found, err := where(r, c, key)
+	return at.Ref, at.Version, found, err
+}
+
 func where(r store.Reader, c bot.ChannelID, key string) (at shown, found bool, err error) {
 	doc, found, err := r.Document(kindShown, shownID(c, key))
 	if err != nil || !found {
