@@ -59,6 +59,10 @@ type Card struct {
 	Buttons  []Button `json:"buttons,omitempty"`
 	Footer   string   `json:"footer,omitempty"`
 	Link     string   `json:"link,omitempty"`
+	Image    *Image   `json:"image,omitempty"`
+	// Rest marks a card that shows what another one's message did not; see
+	// Spiller.
+	Rest bool `json:"rest,omitempty"`
 }
 
 // Field is one labelled value.
@@ -89,6 +93,8 @@ type Button struct {
 	Line   string `json:"line"`
 	Token  string `json:"token,omitempty"`
 	Danger bool   `json:"danger,omitempty"`
+	// Twice has a network that can ask whoever presses it once more.
+	Twice bool `json:"twice,omitempty"`
 }
 
 // Reply is what a command answers: the card, without key and addresses, which

@@ -31,7 +31,10 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 			s.forget()
 		}
 	}()
-	m := s.render(d.Card)
+	if u, ok := attached(d.Card); ok {
+		return s.attach(ctx, api, d, u)
+	}
+	m := render(d.Card, d.To != "")
 	channel := d.Channel.Local()
 	switch {
 	case d.To != "":
@@ -42,11 +45,23 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 	return s.post(ctx, api, d, channel, m)
 }
 
-// calm are the options of everything posted: nothing unfolds, nobody is
-// notified by what a card quotes.
-func (m message) options(more ...slack.MsgOption) []slack.MsgOption {
-	return append([]slack.MsgOption{slack.MsgOptionText(m.text, false), slack.MsgOptionBlocks(m.blocks...), slack.MsgOptionDisableLinkUnfurl(),
-		slack.MsgOptionDisableMediaUnfurl(), slack.MsgOptionParse(false)}, more...)
+// send has call post or edit the message, and once more in bare words where Slack
+// does not take the blocks: what a card says must be told in any case. Nothing
+// posted unfolds, and nobody is notified by what a card quotes.
+func (s *chat) send(m message, thread string, call func(options ...slack.MsgOption) error) error {
+	options := []slack.MsgOption{slack.MsgOptionText(m.text, false), slack.MsgOptionBlocks(m.blocks...), slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(), slack.MsgOptionParse(false)}
+	if _, ts := split(thread); ts != "" {
+		options = append(options, slack.MsgOptionTS(ts))
+	}
+	err := call(options...)
+	switch c := code(err); c {
+	case "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "too_many_attachments":
+		s.logger().Error("Slack does not take a card as it was drawn; it is sent in bare words", "answer", c)
+		options[0], options[1] = slack.MsgOptionText(m.bare, false), slack.MsgOptionBlocks([]slack.Block{}...)
+		return call(options...)
+	}
+	return err
 }
 
 // busy is the error for a channel that must wait its turn.
@@ -58,14 +73,17 @@ func (s *chat) busy(key string, every time.Duration, burst int) error {
 }
 
 func (s *chat) post(ctx context.Context, api *slack.Client, d bot.Delivery, channel string, m message) (string, error) {
+	if in, ts := split(d.Thread); in != "" && ts != "" {
+		channel = in // where the thread is, which may be a direct conversation
+	}
 	if err := s.busy("post "+channel, postEvery, postBurst); err != nil {
 		return "", err
 	}
-	options := m.options()
-	if _, ts := split(d.Thread); ts != "" {
-		options = append(options, slack.MsgOptionTS(ts))
-	}
-	_, ts, err := api.PostMessageContext(ctx, channel, options...)
+	ts := ""
+	err := s.send(m, d.Thread, func(options ...slack.MsgOption) (err error) {
+		_, ts, err = api.PostMessageContext(ctx, channel, options...)
+		return err
+	})
 	switch code(err) {
 	case "not_in_channel", "channel_not_found":
 		if d.Card.ReplyTo == "" {
@@ -96,7 +114,10 @@ func (s *chat) edit(ctx context.Context, api *slack.Client, d bot.Delivery, m me
 	if err := s.busy("edit", editEvery, editBurst); err != nil {
 		return "", err
 	}
-	_, _, _, err := api.UpdateMessageContext(ctx, channel, ts, m.options()...)
+	err := s.send(m, "", func(options ...slack.MsgOption) error {
+		_, _, _, err := api.UpdateMessageContext(ctx, channel, ts, options...)
+		return err
+	})
 	if c := code(err); c == "message_not_found" || c == "edit_window_closed" || c == "cant_update_message" {
 		// It was deleted, or is too old: what it says must still be told.
 		return s.post(ctx, api, d, channel, m)
@@ -116,11 +137,10 @@ func (s *chat) whisper(ctx context.Context, api *slack.Client, d bot.Delivery, c
 	if err := s.busy("post "+channel, postEvery, postBurst); err != nil {
 		return "", err
 	}
-	options := m.options()
-	if _, ts := split(d.Thread); ts != "" {
-		options = append(options, slack.MsgOptionTS(ts))
-	}
-	_, err := api.PostEphemeralContext(ctx, channel, user, options...)
+	err := s.send(m, d.Thread, func(options ...slack.MsgOption) error {
+		_, err := api.PostEphemeralContext(ctx, channel, user, options...)
+		return err
+	})
 	switch code(err) {
 	case "not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived":
 		return "", s.answer(ctx, api, d, m, "ephemeral", err)
@@ -132,18 +152,19 @@ func (s *chat) whisper(ctx context.Context, api *slack.Client, d bot.Delivery, c
 // and else by direct message.
 func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, kind string, cause error) error {
 	if hook, ok := s.answers.use(d.Card.ReplyTo); ok && s.trusted(hook) {
-		if s.respond(ctx, hook, kind, m) == nil {
-			return nil
+		err := s.respond(ctx, hook, kind, m)
+		if err == nil || bot.KindOf(err) == bot.Busy {
+			return err
 		}
 	}
 	_, user, _ := strings.Cut(string(d.To), "/")
 	if user == "" {
 		return translated("slack.post", cause)
 	}
-	if _, _, err := api.PostMessageContext(ctx, user, m.options()...); err != nil {
-		return translated("slack.direct", err)
-	}
-	return nil
+	return translated("slack.direct", s.send(m, "", func(options ...slack.MsgOption) error {
+		_, _, err := api.PostMessageContext(ctx, user, options...)
+		return err
+	}))
 }
 
 // respond posts by a response URL. Its errors do not say the address, which is
@@ -164,8 +185,11 @@ func (s *chat) respond(ctx context.Context, hook, kind string, m message) error 
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-	if resp.StatusCode != http.StatusOK {
-		return errors.New("the response URL is used up")
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusTooManyRequests:
+		return &bot.Error{Op: "slack.respond", Kind: bot.Busy, Say: "Slack asks to wait", RetryAfter: retryAfter(resp.Header)}
 	}
-	return nil
+	return errors.New("the response URL is used up")
 }

@@ -91,6 +91,11 @@ func (c *FakeChat) Deliver(ctx context.Context, d bot.Delivery) (string, error) 
 	if d.Channel.Network() != c.network {
 		return "", bot.Errorf(bot.Invalid, "%s is not a channel of %s", d.Channel, c.network)
 	}
+	if i := d.Card.Image; i != nil {
+		if err := i.Check(); err != nil {
+			return "", err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.post(d)

@@ -26,6 +26,8 @@ const (
 type shown struct {
 	Ref     string `json:"ref"`
 	Version int64  `json:"version"`
+	// Spilled is the digest of what followed the message in its thread.
+	Spilled string `json:"spilled,omitempty"`
 }
 
 func shownID(c bot.ChannelID, key string) string { return string(c) + "|" + key }
@@ -57,8 +59,8 @@ func where(r store.Reader, c bot.ChannelID, key string) (at shown, found bool, e
 }
 
 // noteShown notes that o was delivered as the message ref.
-func noteShown(tx store.Tx, o store.Outgoing, ref string, now time.Time) error {
-	body, err := json.Marshal(shown{Ref: ref, Version: o.Version})
+func noteShown(tx store.Tx, o store.Outgoing, ref, spilled string, now time.Time) error {
+	body, err := json.Marshal(shown{Ref: ref, Version: o.Version, Spilled: spilled})
 	if err != nil {
 		return fmt.Errorf("encode where %s is shown: %w", o.Key, err)
 	}

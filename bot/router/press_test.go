@@ -51,7 +51,7 @@ func TestButtonOnlyOnItsOwnCard(t *testing.T) {
 		t.Errorf("%d refusals are on record", n)
 	}
 	if _, err := talk.Wait(t.Context(), "the audit channel to say what was tried", func(p bottest.Post) bool {
-		return p.Channel == "x:audit" && strings.Contains(p.Card.Title+p.Card.Text, "dev tried confirm 1: that button")
+		return p.Channel == "x:audit" && strings.Contains(p.Card.Title+p.Card.Text, "dev tried \"confirm 1\": that button")
 	}); err != nil {
 		t.Error(err)
 	}
