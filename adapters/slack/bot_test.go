@@ -25,7 +25,7 @@ import (
 
 // rules are those of a whole bot: prod needs a confirmation and an approval;
 // "torn" has a platform that puts the old release back, "lost" one that reports
-// what nobody has heard of.
+// what nobody has heard of, "half" one that stops half-way.
 const rules = `[bot]
 database = "sqlite:q.db"
 socket = "q.sock"
@@ -84,6 +84,10 @@ deploy = { provider = "far" }
 deploy = { provider = "torn" }
 [service.lost.staging]
 deploy = { provider = "lost" }
+[provider.half]
+type = "half"
+[service.half.staging]
+deploy = { provider = "half" }
 `
 
 // platform binds every target to one infrastructure.
@@ -122,7 +126,7 @@ func (w *watched) Deliver(ctx context.Context, d bot.Delivery) (string, error) {
 // await gives the newest delivery for which ok holds.
 func (w *watched) await(t *testing.T, what string, ok func(d bot.Delivery) bool) bot.Delivery {
 	t.Helper()
-	patience := time.After(90 * time.Second)
+	patience := time.After(40 * time.Second)
 	for {
 		w.mu.Lock()
 		all, news := w.all, w.news
@@ -153,13 +157,21 @@ func newEarly() early {
 
 func (c early) Now() time.Time { return time.Now().Add(c.by).UTC() }
 
+// hasty is a clock in whose time everybody else dawdles.
+type hasty struct{ early }
+
+func (c hasty) Now() time.Time {
+	now := c.early.Now()
+	return now.Add(100 * now.Sub(time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)))
+}
+
 // whole is a running bot on a fake Slack.
 type whole struct {
 	*fakeslack.Server
-	ctx   context.Context
-	chat  *watched
-	far   *providertest.Infrastructure
-	users map[string]string
+	ctx  context.Context
+	chat *watched
+	far  *providertest.Infrastructure
+	half *providertest.Infrastructure
 }
 
 func newWhole(t *testing.T) *whole {
@@ -192,12 +204,15 @@ func newWhole(t *testing.T) *whole {
 	if err := os.WriteFile(path, fmt.Appendf(nil, rules, fake.URL()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &whole{Server: fake, far: providertest.NewFriendly(now), chat: &watched{news: make(chan struct{})}}
-	platforms := []platform{{"far", w.far}, {"torn", providertest.NewHostile(now, providertest.Reverts)}, {"lost", providertest.NewHostile(now, providertest.UnknownState)}}
+	w := &whole{Server: fake, far: providertest.NewFriendly(now), half: providertest.NewHostile(now, providertest.CancelsPartly), chat: &watched{news: make(chan struct{})}}
+	platforms := []platform{{"far", w.far}, {"half", w.half}, {"torn", providertest.NewHostile(now, providertest.Reverts)}, {"lost", providertest.NewHostile(now, providertest.UnknownState)}}
 	tables := app.Tables{
 		Chats: []bot.ChatType{{Name: Network, Open: func(o bot.ChatOptions) (bot.Chat, error) {
 			s, err := open(o)
-			w.chat.chat = s
+			if err == nil {
+				s.pace = newPace(hasty{now}) // a fake Slack that does not limit
+				w.chat.chat = s
+			}
 			return w.chat, err
 		}}},
 		Stores:   []store.Type{sqlite.Type()},

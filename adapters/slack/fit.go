@@ -261,25 +261,34 @@ func nonEmpty(parts ...string) []string {
 	return kept
 }
 
+// pages divides the rest of a card into a few messages; none when it is longer
+// than they can hold.
+func pages(c, rest bot.Card) (all []bot.Card) {
+	for !nothing(rest) {
+		if len(all) == maxPages {
+			return nil
+		}
+		rest.Title = fmt.Sprintf("%s (more, %d)", cut(oneLine(orElse(c.Title, "answer")), 100), len(all)+1)
+		var page bot.Card
+		page, rest = fit(rest, ofPage)
+		all = append(all, page)
+	}
+	return all
+}
+
 // Spill implements bot.Spiller: what does not fit follows as a few messages; what
 // is longer than that as one text file; and the image.
 func (s *chat) Spill(c bot.Card, _ bool) []bot.Card {
 	image := c.Image
 	c.Image = nil
 	_, rest := fit(c, ofCard)
-	var pages []bot.Card
-	for !nothing(rest) && len(pages) < maxPages {
-		rest.Title = fmt.Sprintf("%s (more, %d)", cut(oneLine(orElse(c.Title, "answer")), 100), len(pages)+1)
-		var page bot.Card
-		page, rest = fit(rest, ofPage)
-		pages = append(pages, page)
-	}
-	if !nothing(rest) {
+	all := pages(c, rest)
+	if all == nil && !nothing(rest) {
 		c.Buttons = nil
-		pages = []bot.Card{c} // longer than a message, and so a file
+		all = []bot.Card{c} // longer than a message, and so a file
 	}
 	if image != nil {
-		pages = append(pages, bot.Card{Title: image.Alt, Image: image})
+		all = append(all, bot.Card{Title: orElse(c.Title, image.Alt), Image: image})
 	}
-	return pages
+	return all
 }

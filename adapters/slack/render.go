@@ -66,8 +66,8 @@ func render(c bot.Card, private bool) message {
 	if shown.Link != "" {
 		d.section(slack.NewRichTextSectionLinkElement(shown.Link, "", nil))
 	}
-	if !nothing(rest) {
-		d.section(italic(notice(c, private)))
+	if say := notice(c, rest, private); say != "" {
+		d.section(italic(say))
 	}
 	d.flush()
 	d.buttons(shown)
@@ -82,14 +82,25 @@ func render(c bot.Card, private bool) message {
 }
 
 // notice says where what is not shown can be read.
-func notice(c bot.Card, private bool) string {
+func notice(c, rest bot.Card, private bool) string {
+	what := "the rest"
 	switch {
+	case nothing(rest) && c.Image == nil, c.Rest:
+		return ""
 	case c.Phase == bot.PhaseWorking:
 		return "… there is more; it comes when this has ended"
-	case private:
-		return "… the rest follows"
+	case nothing(rest):
+		what = "the picture"
+	case c.Image != nil:
+		what = "the rest and the picture"
 	}
-	return "… the rest is in the thread"
+	switch {
+	case !private:
+		return "… " + what + " is in the thread"
+	case c.Image != nil || len(pages(c, rest)) == 0: // a file cannot be shown to one alone
+		return "… " + what + " comes as a direct message"
+	}
+	return "… " + what + " follows"
 }
 
 // bare draws a card without blocks: with what to type in place of its buttons.
@@ -161,10 +172,14 @@ func (d *drawing) head(c bot.Card) {
 func (d *drawing) fields(fields []bot.Field) {
 	var line []slack.RichTextSectionElement
 	for _, f := range fields {
+		gap := "  "
+		if strings.Contains(f.Value, "\n") {
+			gap = "\n"
+		}
 		if f.Name != "" {
 			line = append(line, bold(f.Name))
 		}
-		line = append(line, word("  "+f.Value+"\n"))
+		line = append(line, word(gap+f.Value+"\n"))
 	}
 	if len(line) > 0 {
 		d.rich = append(d.rich, slack.NewRichTextSection(line...))
@@ -209,7 +224,7 @@ func (d *drawing) buttons(c bot.Card) {
 			e = e.WithStyle(slack.StyleDanger)
 		}
 		if b.Twice {
-			e.Confirm = slack.NewConfirmationBlockObject(caption(cut(b.Label, 95)+"?"), caption(orElse(cut(c.Title, maxTitle), "Sure?")), caption(cut(b.Label, 30)), caption("No"))
+			e.Confirm = slack.NewConfirmationBlockObject(caption(cut(b.Label, 95)+"?"), caption(cut(strings.Join(nonEmpty(cut(c.Title, maxTitle/2), "This runs: "+oneLine(b.Line)), "\n"), maxTitle)), caption(cut(b.Label, 30)), caption("No"))
 		}
 		elements = append(elements, e)
 	}
