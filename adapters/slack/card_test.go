@@ -151,6 +151,7 @@ func many(n int, cell string) (rows [][]string) {
 // TestOverflow posts what does not fit a card into its thread: as messages, and
 // as one file where it is longer than a few of them. Nothing is lost.
 func TestOverflow(t *testing.T) {
+	w := newWorld(t)
 	for name, c := range map[string]struct {
 		card     bot.Card
 		messages int // in the thread
@@ -176,9 +177,9 @@ func TestOverflow(t *testing.T) {
 			Table: &bot.Table{Columns: []string{"A", "B"}, Rows: many(100, strings.Repeat("&", 100))}}, 0, 1, []string{"row-0099"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			posted, filed := len(w.Messages("C1")), len(w.Files())
 			w.deliver(t, bot.Delivery{Channel: "slack:C1", Card: c.card})
-			all := w.Messages("C1")
+			all, files := w.Messages("C1")[posted:], w.Files()[filed:]
 			shown := ""
 			for _, m := range all {
 				shown += decoded(t, m)
@@ -186,14 +187,14 @@ func TestOverflow(t *testing.T) {
 					t.Errorf("what follows is not in the thread: %+v", m)
 				}
 			}
-			for _, f := range w.Files() {
+			for _, f := range files {
 				shown += string(f.Data)
 				if f.Channel != "C1" || f.Thread != all[0].TS || f.Name != "answer.txt" {
 					t.Errorf("the file is %s in %s, thread %q", f.Name, f.Channel, f.Thread)
 				}
 			}
-			if len(all) != 1+c.messages || len(w.Files()) != c.files {
-				t.Errorf("%d messages in the thread and %d files, want %d and %d", len(all)-1, len(w.Files()), c.messages, c.files)
+			if len(all) != 1+c.messages || len(files) != c.files {
+				t.Errorf("%d messages in the thread and %d files, want %d and %d", len(all)-1, len(files), c.messages, c.files)
 			}
 			if told := strings.Contains(decoded(t, all[0]), "… the rest is in the thread"); told != (c.messages+c.files > 0) {
 				t.Errorf("the card says that there is more: %v", told)
@@ -301,7 +302,7 @@ func TestRefusedBlocks(t *testing.T) {
 // TestSecondTap asks once more only where the card says so, in words alone.
 func TestSecondTap(t *testing.T) {
 	for twice, want := range map[bool]int{true: 1, false: 0} {
-		m := render(bot.Card{Title: "#1 deploy shop v2 to prod: done", Buttons: []bot.Button{{Label: "Roll back", Line: "rollback shop prod", Token: "t", Danger: true, Twice: twice}}}, false)
+		m := render(bot.Card{Title: "#1 deploy shop v2 to prod: done", Buttons: []bot.Button{{Label: "Roll back", Line: "rollback shop prod", Token: "t", Danger: true, Twice: twice}}}, inChannel)
 		raw, err := json.Marshal(m.blocks)
 		if err != nil {
 			t.Fatal(err)

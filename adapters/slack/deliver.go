@@ -17,10 +17,9 @@ import (
 
 // Deliver implements bot.Chat. A reference is "CHANNEL/TS".
 //
-// Where the bot is no member of the channel, an answer goes by the response URL
-// of what it answers, which works five times in half an hour, and then by direct
-// message. Private answers are shown to the asker alone where they asked, and
-// by direct message where that cannot be.
+// Where the bot is no member of the channel, a private answer goes by the response
+// URL of what it answers, which works five times in half an hour, and then by
+// direct message; what all should see goes by direct message to who asked.
 func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err error) {
 	api, err := s.client()
 	if err != nil {
@@ -34,7 +33,7 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 	if u, ok := attached(d.Card); ok {
 		return s.attach(ctx, api, d, u)
 	}
-	m := render(d.Card, d.To != "")
+	m := render(d.Card, placeOf(d))
 	channel := d.Channel.Local()
 	switch {
 	case d.To != "":
@@ -89,7 +88,7 @@ func (s *chat) post(ctx context.Context, api *slack.Client, d bot.Delivery, chan
 		if d.Card.ReplyTo == "" {
 			return "", translated("slack.post", err)
 		}
-		return "", s.answer(ctx, api, d, m, "in_channel", err)
+		return s.answer(ctx, api, d, m, err)
 	}
 	if err != nil {
 		return "", translated("slack.post", err)
@@ -143,28 +142,61 @@ func (s *chat) whisper(ctx context.Context, api *slack.Client, d bot.Delivery, c
 	})
 	switch code(err) {
 	case "not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived":
-		return "", s.answer(ctx, api, d, m, "ephemeral", err)
+		return s.answer(ctx, api, d, m, err)
 	}
 	return "", translated("slack.whisper", err)
 }
 
-// answer reaches whoever asked where the bot may not post: by the response URL,
-// and else by direct message.
-func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, kind string, cause error) error {
-	if hook, ok := s.answers.use(d.Card.ReplyTo); ok && s.trusted(hook) {
-		err := s.respond(ctx, hook, kind, m)
-		if err == nil || bot.KindOf(err) == bot.Busy {
-			return err
+// answer reaches whoever asked where the bot may not post. A private answer goes
+// by the response URL, and else by direct message. What all should see goes by
+// direct message, where it can be edited again and again, and the response URL
+// says so in the channel; a response URL alone is used up before a run ends.
+func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, cause error) (ref string, err error) {
+	if d.To == "" {
+		if user := s.answers.asker(d.Card.ReplyTo); user != "" {
+			if ref, err := s.direct(ctx, api, user, m); err == nil {
+				_ = s.hooked(ctx, d, "in_channel", render(bot.Card{Title: d.Card.Title, Tone: d.Card.Tone,
+					Text: "I am no member of this channel, so the card of this is in a direct message to who asked. Invite me to have it here."}, inChannel)) // the card is there
+				return ref, nil
+			} else if bot.KindOf(err) == bot.Busy {
+				return "", err
+			}
 		}
+		if err := s.hooked(ctx, d, "in_channel", m); err == nil || bot.KindOf(err) == bot.Busy {
+			return "", err
+		}
+		return "", translated("slack.post", cause)
+	}
+	if err := s.hooked(ctx, d, "ephemeral", m); err == nil || bot.KindOf(err) == bot.Busy {
+		return "", err
 	}
 	_, user, _ := strings.Cut(string(d.To), "/")
-	if user == "" {
-		return translated("slack.post", cause)
+	return s.direct(ctx, api, user, m)
+}
+
+// direct writes to a user.
+func (s *chat) direct(ctx context.Context, api *slack.Client, user string, m message) (ref string, err error) {
+	if err := s.busy("post "+user, postEvery, postBurst); err != nil {
+		return "", err
 	}
-	return translated("slack.direct", s.send(m, "", func(options ...slack.MsgOption) error {
-		_, _, err := api.PostMessageContext(ctx, user, options...)
+	channel, ts := "", ""
+	err = s.send(m, "", func(options ...slack.MsgOption) (err error) {
+		channel, ts, err = api.PostMessageContext(ctx, user, options...)
 		return err
-	}))
+	})
+	if err != nil {
+		return "", translated("slack.direct", err)
+	}
+	return channel + "/" + ts, nil
+}
+
+// hooked answers by the response URL of what a card answers.
+func (s *chat) hooked(ctx context.Context, d bot.Delivery, kind string, m message) error {
+	hook, ok := s.answers.use(d.Card.ReplyTo)
+	if !ok || !s.trusted(hook) {
+		return errors.New("there is no response URL")
+	}
+	return s.respond(ctx, hook, kind, m)
 }
 
 // respond posts by a response URL. Its errors do not say the address, which is

@@ -263,12 +263,12 @@ func nonEmpty(parts ...string) []string {
 
 // pages divides the rest of a card into a few messages; none when it is longer
 // than they can hold.
-func pages(c, rest bot.Card) (all []bot.Card) {
+func pages(rest bot.Card) (all []bot.Card) {
 	for !nothing(rest) {
 		if len(all) == maxPages {
 			return nil
 		}
-		rest.Title = fmt.Sprintf("%s (more, %d)", cut(oneLine(orElse(c.Title, "answer")), 100), len(all)+1)
+		rest.Title = fmt.Sprintf("the rest, part %d", len(all)+1) // and not the card's title, which changes
 		var page bot.Card
 		page, rest = fit(rest, ofPage)
 		all = append(all, page)
@@ -282,13 +282,16 @@ func (s *chat) Spill(c bot.Card, _ bool) []bot.Card {
 	image := c.Image
 	c.Image = nil
 	_, rest := fit(c, ofCard)
-	all := pages(c, rest)
+	all := pages(rest)
 	if all == nil && !nothing(rest) {
 		c.Buttons = nil
+		if c.Run != 0 { // what changes as a run goes on would have the file posted again
+			c.Title, c.Footer, c.Progress, c.Tone, c.Outcome = "", "", nil, "", ""
+		}
 		all = []bot.Card{c} // longer than a message, and so a file
 	}
 	if image != nil {
-		all = append(all, bot.Card{Title: orElse(c.Title, image.Alt), Image: image})
+		all = append(all, bot.Card{Title: cut(oneLine(image.Alt), maxCell), Image: image})
 	}
 	return all
 }

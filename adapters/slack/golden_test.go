@@ -141,7 +141,7 @@ func sideBySide(t *testing.T, d bot.Delivery) string {
 	if u, ok := attached(d.Card); ok {
 		fmt.Fprintf(&b, "--- Slack, %s\n[file %s] %s\nalt: %s\n", where, u.name, u.title, u.alt)
 	} else {
-		m := render(d.Card, d.To != "")
+		m := render(d.Card, placeOf(d))
 		fmt.Fprintf(&b, "--- Slack, %s\n%s--- its notification\n%s\n", where, readable(t, m), m.text)
 	}
 	fmt.Fprintf(&b, "--- terminal\n%s\n", terminal.Render(d.Card, 80, false))

@@ -276,6 +276,7 @@ func (s *chat) take(ctx context.Context, in bot.Inbound, p incoming) taken {
 	m := s.message(ctx, p)
 	if p.hook != "" {
 		s.answers.keep(m.ID, p.hook)
+		s.answers.from(m.ID, p.user)
 	}
 	if _, err := in.Receive(ctx, m); err != nil {
 		s.logger().Error("a message could not be kept", "message", m.ID, "err", err)

@@ -38,9 +38,9 @@ func mark(c bot.Card) string {
 }
 
 // render draws a card in rich and plain text, which Slack shows as it is: no
-// markup in what people or programs wrote is read. private says that only one
-// account sees it.
-func render(c bot.Card, private bool) message {
+// markup in what people or programs wrote is read. at says who sees it, and so
+// where the rest of it comes.
+func render(c bot.Card, at place) message {
 	b := ofCard
 	if c.Rest {
 		b = ofPage
@@ -66,7 +66,7 @@ func render(c bot.Card, private bool) message {
 	if shown.Link != "" {
 		d.section(slack.NewRichTextSectionLinkElement(shown.Link, "", nil))
 	}
-	if say := notice(c, rest, private); say != "" {
+	if say := notice(c, rest, at); say != "" {
 		d.section(italic(say))
 	}
 	d.flush()
@@ -81,12 +81,31 @@ func render(c bot.Card, private bool) message {
 	return message{text: escaped(cut(fallback, maxFallback)), blocks: d.blocks, bare: escaped(cut(bare(shown, fallback), maxFallback))}
 }
 
+// place is where a card is shown.
+type place int
+
+const (
+	inChannel place = iota
+	inPrivate       // to one account alone, in a channel
+	atHome          // where nothing follows
+)
+
+// placeOf gives where a delivery is shown.
+func placeOf(d bot.Delivery) place {
+	if d.To != "" {
+		return inPrivate
+	}
+	return inChannel
+}
+
 // notice says where what is not shown can be read.
-func notice(c, rest bot.Card, private bool) string {
+func notice(c, rest bot.Card, at place) string {
 	what := "the rest"
 	switch {
 	case nothing(rest) && c.Image == nil, c.Rest:
 		return ""
+	case at == atHome:
+		return "… there is more; ask for it in a message"
 	case c.Phase == bot.PhaseWorking:
 		return "… there is more; it comes when this has ended"
 	case nothing(rest):
@@ -95,9 +114,9 @@ func notice(c, rest bot.Card, private bool) string {
 		what = "the rest and the picture"
 	}
 	switch {
-	case !private:
+	case at == inChannel:
 		return "… " + what + " is in the thread"
-	case c.Image != nil || len(pages(c, rest)) == 0: // a file cannot be shown to one alone
+	case c.Image != nil || len(pages(rest)) == 0: // a file cannot be shown to one alone
 		return "… " + what + " comes as a direct message"
 	}
 	return "… " + what + " follows"

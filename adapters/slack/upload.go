@@ -117,5 +117,5 @@ func (s *chat) attach(ctx context.Context, api *slack.Client, d bot.Delivery, u 
 	s.logger().Error("Slack does not take a file", "channel", channel, "file", u.name, "err", err)
 	say := bot.Card{Rest: true, Tone: bot.Warning, Title: u.name + " could not be attached: " + bot.Sentence(err, "slack"), Text: u.alt}
 	d.Card, d.Ref = say, ""
-	return s.post(ctx, api, d, channel, render(say, d.To != ""))
+	return s.post(ctx, api, d, channel, render(say, placeOf(d)))
 }
