@@ -152,7 +152,7 @@ func (w *watched) await(t *testing.T, what string, ok func(d bot.Delivery) bool)
 type early struct{ by time.Duration }
 
 func newEarly() early {
-	return early{time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC).Sub(time.Now())}
+	return early{time.Until(time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC))}
 }
 
 func (c early) Now() time.Time { return time.Now().Add(c.by).UTC() }

@@ -92,7 +92,7 @@ func TestRenderings(t *testing.T) {
 	keep("halt", w.types(t, "USRE", "COPS", "halt --reason 'the network is down'"))
 	keep("audit", w.types(t, "UDEV", "COPS", "audit --last 1h"))
 	keep("audit-post", w.chat.await(t, "the audit channel to tell of #3", func(d bot.Delivery) bool {
-		return d.Channel == "slack:CAUDIT" && strings.HasPrefix(d.Card.Key, "audit/run/3")
+		return d.Channel == "slack:CAUDIT" && strings.HasPrefix(d.Card.Key, "audit/run/3") && strings.Contains(d.Card.Title, "succeeded")
 	}))
 	keep("audit-thread", w.chat.await(t, "the approval of #3 in the audit channel", func(d bot.Delivery) bool {
 		return d.Channel == "slack:CAUDIT" && d.Thread != "" && strings.Contains(d.Card.Title+d.Card.Text, "#3 approved by sre")

@@ -22,6 +22,9 @@ type message struct {
 
 // mark gives each tone its sign. Colours alone would tell nothing to many.
 func mark(c bot.Card) string {
+	if c.Outcome == bot.OutcomeUnknown {
+		return "question" // which is not failed, and wants somebody to look
+	}
 	switch c.Tone {
 	case bot.Working:
 		return "large_blue_circle"

@@ -352,7 +352,7 @@ func TestCardAndButton(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := w.hub.messages()
-	if len(got) != 1 || got[0].Press != "tok-1" || got[0].Account != "slack:T1/USRE" || got[0].Channel != "slack:C1" {
+	if len(got) != 1 || got[0].Press != "tok-1" || got[0].On != ref || got[0].Account != "slack:T1/USRE" || got[0].Channel != "slack:C1" {
 		t.Fatalf("the press came as %+v", got)
 	}
 	card.Title, card.Buttons = "#1 deploy shop v2 to prod: done", nil

@@ -38,7 +38,7 @@ func attached(c bot.Card) (u upload, ok bool) {
 	if len(data) > maxFile {
 		data = []byte(strings.ToValidUTF8(string(data[:maxFile]), "") + "\n… and more, which is not here\n")
 	}
-	return upload{name: fileName(c), title: cut(oneLine(orElse(c.Title, "answer")), maxTitle), data: data}, true
+	return upload{name: fileName(c), title: cut(oneLine(orElse(c.Title, fileName(c))), maxTitle), data: data}, true
 }
 
 var runKey = regexp.MustCompile(`^run/(\d+)/`)
@@ -104,6 +104,11 @@ func (s *chat) attach(ctx context.Context, api *slack.Client, d bot.Delivery, u 
 	}
 	_, err := api.UploadFileContext(ctx, slack.UploadFileParameters{Reader: bytes.NewReader(u.data), FileSize: len(u.data), Filename: u.name,
 		Title: u.title, AltTxt: u.alt, Channel: channel, ThreadTimestamp: ts})
+	if err == nil && d.Ref != "" { // what was here before is not true any more
+		was := d
+		was.Card = bot.Card{Rest: true, Text: "This has changed; see " + u.name + " below."}
+		return s.edit(ctx, api, was, render(was.Card, placeOf(d)))
+	}
 	if err == nil {
 		return "", nil // a file's message has no reference that could be edited
 	}

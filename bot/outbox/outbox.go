@@ -418,11 +418,11 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string,
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
-		digest, err := rest.enqueue(tx, o, d.Clock.Now())
+		digest, count, err := rest.enqueue(tx, o, d.Clock.Now())
 		if err != nil || o.Key == "" || ref == "" {
 			return err
 		}
-		return noteShown(tx, o, ref, digest, d.Clock.Now())
+		return noteShown(tx, o, shown{Ref: ref, Version: o.Version, Spilled: digest, Count: count}, d.Clock.Now())
 	})
 }
 

@@ -28,6 +28,7 @@ type shown struct {
 	Version int64  `json:"version"`
 	// Spilled is the digest of what followed the message in its thread.
 	Spilled string `json:"spilled,omitempty"`
+	Count   int    `json:"count,omitempty"` // how many cards that were
 }
 
 func shownID(c bot.ChannelID, key string) string { return string(c) + "|" + key }
@@ -58,9 +59,9 @@ func where(r store.Reader, c bot.ChannelID, key string) (at shown, found bool, e
 	return at, true, nil
 }
 
-// noteShown notes that o was delivered as the message ref.
-func noteShown(tx store.Tx, o store.Outgoing, ref, spilled string, now time.Time) error {
-	body, err := json.Marshal(shown{Ref: ref, Version: o.Version, Spilled: spilled})
+// noteShown notes how o was delivered.
+func noteShown(tx store.Tx, o store.Outgoing, at shown, now time.Time) error {
+	body, err := json.Marshal(at)
 	if err != nil {
 		return fmt.Errorf("encode where %s is shown: %w", o.Key, err)
 	}

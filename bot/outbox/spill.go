@@ -61,7 +61,7 @@ func (d *Deliverer) spill(chat bot.Chat, to bot.Delivery, ref string) (rest spil
 		sum.Write(body)
 		c.ReplyTo, c.Version = to.Card.ReplyTo, to.Card.Version
 		if to.Card.Key != "" {
-			c.Key = fmt.Sprintf("%s/rest/%d", to.Card.Key, i+1)
+			c.Key = restKey(to.Card.Key, i)
 		}
 		rest.cards = append(rest.cards, c)
 	}
@@ -69,35 +69,40 @@ func (d *Deliverer) spill(chat bot.Chat, to bot.Delivery, ref string) (rest spil
 	return rest
 }
 
-// enqueue enqueues what follows o unless it followed already, and gives the
-// digest to remember. It is not ordered: a file that cannot be uploaded must not
-// hold back the audit channel, whose words are all in its posts.
-func (s spilled) enqueue(tx store.Tx, o store.Outgoing, now time.Time) (digest string, err error) {
+// enqueue enqueues what follows o unless it followed already, and gives what to
+// remember of it. It is not ordered: a file that cannot be uploaded must not hold
+// back the audit channel, whose words are all in its posts.
+func (s spilled) enqueue(tx store.Tx, o store.Outgoing, now time.Time) (digest string, count int, err error) {
 	before, _, err := where(tx, o.Channel, o.Key)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	if s.pending {
-		return before.Spilled, nil
+	if s.pending || o.Key != "" && s.digest == before.Spilled {
+		return before.Spilled, before.Count, nil
 	}
-	if len(s.cards) == 0 {
-		return "", nil
+	all := s.cards
+	for i := len(all); i < before.Count; i++ { // what still stands there is not true any more
+		key := restKey(o.Key, i)
+		if _, found, err := where(tx, o.Channel, key); err != nil {
+			return "", 0, err
+		} else if found {
+			all = append(all, bot.Card{Key: key, Version: o.Version, Rest: true, Text: "This has changed; see above."})
+		}
 	}
-	if o.Key != "" && s.digest == before.Spilled {
-		return s.digest, nil
-	}
-	for _, c := range s.cards {
+	for _, c := range all {
 		body, err := json.Marshal(c)
 		if err != nil {
-			return "", fmt.Errorf("encode %s: %w", c.Key, err)
+			return "", 0, fmt.Errorf("encode %s: %w", c.Key, err)
 		}
 		out := store.Outgoing{Channel: o.Channel, Thread: s.thread, To: s.to, Version: c.Version, Card: body, Created: now, NextAt: now}
 		if o.Key != "" { // what is never edited is not looked for
 			out.Key = c.Key
 		}
 		if _, err := tx.Enqueue(out); err != nil {
-			return "", err
+			return "", 0, err
 		}
 	}
-	return s.digest, nil
+	return s.digest, len(s.cards), nil
 }
+
+func restKey(key string, i int) string { return fmt.Sprintf("%s/rest/%d", key, i+1) }

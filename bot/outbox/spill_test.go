@@ -56,6 +56,13 @@ func TestSpill(t *testing.T) {
 	deliver(large(5, "two", bot.PhaseDone))
 	r.wantTitles("chat:ops", "v1", "v2", "a false", "b false", "v3", "v4", "v5", "a false", "b false")
 	all := r.chat.all()
+	shorter := large(6, "two", bot.PhaseDone)
+	shorter.Fields = shorter.Fields[:1]
+	deliver(shorter)
+	all = r.chat.all()
+	if gone := all[len(all)-1]; gone.Ref != "m3" || gone.Card.Text != "This has changed; see above." {
+		t.Errorf("what is not true any more came as %+v", gone)
+	}
 	first, again := all[2], all[7]
 	if first.Thread != "m1" || !first.Card.Rest || len(first.Card.Buttons) > 0 || first.Card.Run != 0 || first.Ref != "" {
 		t.Errorf("what did not fit came as %+v", first)
