@@ -55,11 +55,10 @@ func TestSpill(t *testing.T) {
 	r.wantTitles("chat:ops", "v1", "v2", "a false", "b false", "v3", "v4")
 	deliver(large(5, "two", bot.PhaseDone))
 	r.wantTitles("chat:ops", "v1", "v2", "a false", "b false", "v3", "v4", "v5", "a false", "b false")
-	all := r.chat.all()
 	shorter := large(6, "two", bot.PhaseDone)
 	shorter.Fields = shorter.Fields[:1]
 	deliver(shorter)
-	all = r.chat.all()
+	all := r.chat.all()
 	if gone := all[len(all)-1]; gone.Ref != "m3" || gone.Card.Text != "This has changed; see above." {
 		t.Errorf("what is not true any more came as %+v", gone)
 	}
