@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -222,6 +223,7 @@ func (n *Network) Deliver(ctx context.Context, d bot.Delivery) (string, error) {
 	if d.To != "" && !p.speaksFor(d.To) {
 		return "", bot.Errorf(bot.Denied, "the session %s is not one of %s", d.Channel, d.To)
 	}
+	d.Card.Buttons = slices.DeleteFunc(slices.Clone(d.Card.Buttons), func(b bot.Button) bool { return p.isOnly(b.Not) })
 	id, got := p.expect()
 	defer p.forget(id)
 	raw, err := json.Marshal(response{Type: sayCard, N: id, Thread: d.Thread, Card: &d.Card})
