@@ -107,7 +107,7 @@ func TestInjection(t *testing.T) {
 		for _, m := range all {
 			harmless(t, name, m)
 		}
-		if len(all)+2*(len(w.Files())-files) < 2 || len(all) > 2+2*maxPages {
+		if len(all)+2*(len(w.Files())-files) < 2 || len(all) > 2+2*restPages {
 			t.Errorf("%s: %d messages and %d files", name, len(all), len(w.Files())-files)
 		}
 	}

@@ -27,7 +27,7 @@ const (
 	maxLabel   = 70
 	maxButtons = 25
 	maxNotice  = 100
-	maxPages   = 3
+	restPages  = 3
 )
 
 // bounds is how much of the parts that may be long is shown.
@@ -265,7 +265,7 @@ func nonEmpty(parts ...string) []string {
 // than they can hold.
 func pages(rest bot.Card) (all []bot.Card) {
 	for !nothing(rest) {
-		if len(all) == maxPages {
+		if len(all) == restPages {
 			return nil
 		}
 		rest.Title = fmt.Sprintf("the rest, part %d", len(all)+1) // and not the card's title, which changes

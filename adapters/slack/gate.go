@@ -17,9 +17,9 @@ import (
 const (
 	// unsaid is how long to wait where Slack says 429 and not for how long.
 	unsaid = 30 * time.Second
-	// longestWait bounds how long Slack is believed to want to be left alone.
-	longestWait = time.Hour
-	maxWaits    = 10000
+	// gateLongest bounds how long Slack is believed to want to be left alone.
+	gateLongest = time.Hour
+	gateLimits  = 10000
 )
 
 // gate obeys Slack's 429 on every method: until the time that it named, a call
@@ -83,7 +83,7 @@ func retryAfter(h http.Header) time.Duration {
 	if err != nil || seconds < 0 {
 		return unsaid
 	}
-	return min(max(time.Duration(seconds)*time.Second, time.Second), longestWait)
+	return min(max(time.Duration(seconds)*time.Second, time.Second), gateLongest)
 }
 
 func (g *gate) wait(limit string) time.Duration {
@@ -96,7 +96,7 @@ func (g *gate) close(limit string, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.clock.Now()
-	if len(g.until) >= maxWaits {
+	if len(g.until) >= gateLimits {
 		for l, t := range g.until {
 			if t.Before(now) {
 				delete(g.until, l)

@@ -44,7 +44,9 @@ func TestRenderings(t *testing.T) {
 	if err != nil || !sent.Acked {
 		t.Fatal(sent, err)
 	}
-	running := w.chat.await(t, "the run's progress", func(d bot.Delivery) bool { return d.Card.State == bot.Running && d.Card.Progress != nil && strings.Contains(d.Card.Progress.Text, "rolling") })
+	running := w.chat.await(t, "the run's progress", func(d bot.Delivery) bool {
+		return d.Card.State == bot.Running && d.Card.Progress != nil && strings.Contains(d.Card.Progress.Text, "rolling")
+	})
 	keep("running", running)
 	percent := 40
 	running.Card.Progress = &bot.Gauge{Percent: &percent, Text: "2 of 5 instances are new"}
