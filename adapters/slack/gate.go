@@ -25,6 +25,7 @@ const (
 // gate obeys Slack's 429 on every method: until the time that it named, a call
 // of the same method is answered here, as Slack would, and not sent. What posts
 // to a channel waits for that channel alone, because that is how Slack limits it.
+// It goes by the machine's own clock, as those do who wait for it to open.
 type gate struct {
 	clock bot.Clock
 	next  http.RoundTripper

@@ -128,6 +128,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)?m?s ago`), "1s ago"},
 	{regexp.MustCompile(`for \d+(\.\d+)?m?s\b`), "for 1s"},
 	{regexp.MustCompile(`( *)\b\d+ s\b`), "  9 s"},
+	{regexp.MustCompile(`(?m)^( *|\| )\d+( \| |  )(11-21 )?03:`), "${1}9$2${3}03:"}, // how many records there are before
+	{regexp.MustCompile(`\baudit \d+`), "audit 9"},
 	{regexp.MustCompile(`ref [0-9a-f]+`), "ref 4f2a"},
 	{regexp.MustCompile(`(/\S*)?shop-prod(-[0-9a-f]{8})?\.png`), "/tmp/shop-prod.png"},
 }

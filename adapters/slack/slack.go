@@ -158,7 +158,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
-	s.gate = newGate(o.Clock, s.spacing)
+	s.gate = newGate(bot.SystemClock{}, s.spacing)
 	s.people, s.groups = newPeople(s), newGroups(s)
 	return s, nil
 }
