@@ -53,8 +53,9 @@ type runCmd struct {
 	Command []string `arg:"" passthrough:"" help:"The command, after --."`
 }
 
-// Run runs one command. Its exit code is 0 done, 1 failed, 2 bad usage or
-// input, 3 denied, 4 waits for a person, 5 unknown.
+// Run runs one command. Its exit code is 0 done, 1 failed or cancelled, 2 bad
+// usage or input, 3 denied, 4 waits for a person, 5 unknown, which is also what
+// who leaves before the end is told.
 func (r runCmd) Run(ctx context.Context) error {
 	err := r.connected(ctx, func(ctx context.Context, loaded *config.Config, alone bool) error {
 		code, err := (&terminal.Session{Socket: loaded.Bot.Socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON, Alone: alone})
