@@ -23,8 +23,8 @@ func TestButtonOnlyOnItsOwnCard(t *testing.T) {
 	own := w.gets(t, w.Dev, "deploy shop v2 prod", bot.OutcomeWaiting)
 	other := w.gets(t, w.SRE, "deploy shop v3 prod", bot.OutcomeWaiting)
 	confirm := token(t, own.Card, "confirm")
-	shown := w.noted(t, own.Card.Run) // the outbox knows where both are
-	if shown != own.Ref || w.noted(t, other.Card.Run) != other.Ref {
+	shown := w.noted(t, own) // the outbox knows where both are
+	if shown != own.Ref || w.noted(t, other) != other.Ref {
 		t.Fatalf("the card is at %q, noted as %q", own.Ref, shown)
 	}
 	for name, at := range map[string]struct {
@@ -81,6 +81,7 @@ func TestButtonOfTheCardElsewhere(t *testing.T) {
 	if p.Channel != "x:private-dev" {
 		t.Fatalf("the card came to %s", p.Channel)
 	}
+	w.noted(t, p)
 	// It is shown in both places; in each its own message is the right one.
 	said, err = talk.PressOn(t.Context(), w.SRE, approve, "x:private-dev", p.Ref+"-copy")
 	if err != nil {
@@ -113,19 +114,21 @@ func TestButtonOfTheCardElsewhere(t *testing.T) {
 	}
 }
 
-// noted waits until the outbox knows where a run's card is, and gives that.
-func (w *world) noted(t *testing.T, number int64) (ref string) {
+// noted waits until the outbox has noted where a run's card is in this version,
+// and gives that; until then, a press anywhere in the channel counts.
+func (w *world) noted(t *testing.T, p bottest.Post) (ref string) {
 	t.Helper()
 	db := w.store(t)
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		version := int64(0)
 		err := db.View(t.Context(), func(r store.Reader) (err error) {
-			ref, _, _, err = outbox.At(r, "x:main", run.CardKey(number))
+			ref, version, _, err = outbox.At(r, p.Channel, p.Card.Key)
 			return err
 		})
 		if err != nil || time.Now().After(end) {
-			t.Fatalf("nobody knows where the card of #%d is: %v", number, err)
+			t.Fatalf("nobody knows where the card of #%d is: %v", p.Card.Run, err)
 		}
-		if ref != "" {
+		if ref != "" && version >= p.Card.Version {
 			return ref
 		}
 	}
@@ -139,7 +142,7 @@ func TestButtonOfACardThatIsOnItsWay(t *testing.T) {
 	talk, now := friendly()
 	w := start(t, talk, now, "")
 	p := w.gets(t, w.Dev, "deploy shop v2 prod", bot.OutcomeWaiting)
-	ref := w.noted(t, 1)
+	ref := w.noted(t, p)
 	db := w.store(t)
 	forget := func(tx store.Tx) error { return tx.DeleteDocument("shown", "x:main|run/1") }
 	if err := db.Update(t.Context(), forget); err != nil {
@@ -156,7 +159,7 @@ func TestButtonOfACardThatIsOnItsWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := w.answer(t, said.ID, bot.OutcomeWaiting)
-	if w.noted(t, 1) != again.Ref || again.Ref == ref {
+	if w.noted(t, again) != again.Ref || again.Ref == ref {
 		t.Fatalf("the card is at %s", again.Ref)
 	}
 	said, err = talk.PressOn(t.Context(), w.SRE, token(t, again.Card, "approve"), "", ref)
