@@ -61,6 +61,10 @@ type Card struct {
 	Buttons  []Button `json:"buttons,omitempty"`
 	Footer   string   `json:"footer,omitempty"`
 	Link     string   `json:"link,omitempty"`
+	Image    *Image   `json:"image,omitempty"`
+	// Rest marks a card that shows what another one's message did not; see
+	// Spiller.
+	Rest bool `json:"rest,omitempty"`
 }
 
 // Each gives the card with f applied to every text of it that is shown; keys,
@@ -92,6 +96,11 @@ func (c Card) Each(f func(string) string) Card {
 		g := *c.Progress
 		g.Text = f(g.Text)
 		c.Progress = &g
+	}
+	if c.Image != nil {
+		i := *c.Image
+		i.Alt = f(i.Alt)
+		c.Image = &i
 	}
 	return c
 }
@@ -127,6 +136,8 @@ type Button struct {
 	// Code says that the line takes a one-time code of whoever sends it. A network
 	// that has forms asks for it; others say to type it behind the line.
 	Code bool `json:"code,omitempty"`
+	// Twice has a network that can ask whoever presses it once more.
+	Twice bool `json:"twice,omitempty"`
 	// Not is the account that would be refused, "" for none: a network that
 	// shows the card to that one alone leaves the button out.
 	Not AccountID `json:"not,omitempty"`

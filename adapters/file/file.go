@@ -232,6 +232,9 @@ func text(card bot.Card) []string {
 	for _, f := range card.Fields {
 		add(f.Name + ": " + strings.ReplaceAll(f.Value, "\n", ", "))
 	}
+	if card.Image != nil {
+		add("picture: " + card.Image.Alt)
+	}
 	add(card.Footer)
 	add(card.Link)
 	var lines []string

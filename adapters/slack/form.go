@@ -275,6 +275,7 @@ func (s *chat) formed(ctx context.Context, in bot.Inbound, p incoming) taken {
 		return taken{reply: p.view.faults(faults)}
 	}
 	s.answers.move(formHook(e.Token), m.ID)
+	s.answers.from(m.ID, p.user)
 	if _, err := in.Receive(ctx, m); err != nil {
 		s.logger().Error("a message could not be kept", "message", m.ID, "err", err)
 		return taken{again: true, reply: p.view.faults(map[string]string{"": sorry})}

@@ -227,6 +227,7 @@ func TestGroupsFailClosed(t *testing.T) {
 					t.Errorf("%s %s: %v, %v after %d calls although it is to wait", method, name, in, err, len(fake.Calls(method))-before)
 				}
 				clock.Advance(sorryFor)
+				s.gate.forget() // which goes by the machine's clock
 			}
 		}
 	}

@@ -145,7 +145,7 @@ func (s *chat) homeBlocks(cards []bot.Card) []slack.Block {
 	var all []slack.Block
 	left := maxTotal
 	for i, c := range cards {
-		blocks := s.render(untabled(c)).blocks
+		blocks := render(untabled(c), atHome).blocks
 		size := weight(blocks)
 		if len(all)+len(blocks)+1 > maxHomeBlocks || size > left {
 			return append(all, slack.NewContextBlock("", shown("there is more than fits here; ask with "+s.config.Command+" runs", maxFooter)))

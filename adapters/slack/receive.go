@@ -222,7 +222,20 @@ func (s *chat) press(p interaction) (m incoming, ok bool) {
 		thread = p.Message.ThreadTS
 	}
 	return incoming{id: once("press", p.TriggerID), team: p.team(), enterprise: p.Enterprise.ID, user: p.User.ID, channel: channel, thread: thread,
-		press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+		on: p.on(channel), press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+}
+
+// on gives the reference of the message that a button was on, as Deliver gave
+// it. One that Slack does not say is no message of ours.
+func (p interaction) on(channel string) string {
+	ts := p.Container.MessageTS
+	if ts == "" {
+		ts = p.Message.TS
+	}
+	if p.Container.ChannelID != "" && p.Container.ChannelID != channel || p.Message.TS != "" && p.Message.TS != ts {
+		return channel + "/?" // the payload names two places
+	}
+	return channel + "/" + ts
 }
 
 // team gives the sender's workspace: their own, where the payload names it.
@@ -288,6 +301,7 @@ func (s *chat) take(ctx context.Context, in bot.Inbound, p incoming) taken {
 	}
 	if p.hook != "" {
 		s.answers.keep(m.ID, p.hook)
+		s.answers.from(m.ID, p.user)
 	}
 	if _, err := in.Receive(ctx, m); err != nil {
 		s.logger().Error("a message could not be kept", "message", m.ID, "err", err)

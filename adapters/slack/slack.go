@@ -78,6 +78,8 @@ var (
 	command   = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
 )
 
+var _ bot.Spiller = (*chat)(nil)
+
 // chat implements bot.Chat.
 type chat struct {
 	config Config
@@ -100,6 +102,7 @@ type chat struct {
 	answers *answers
 	pace    *pace
 	spacing *spacing
+	gate    *gate
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -157,6 +160,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
+	s.gate = newGate(bot.SystemClock{}, s.spacing)
 	s.people, s.groups = newPeople(s), newGroups(s)
 	return s, nil
 }
@@ -192,7 +196,7 @@ func (s *chat) client() (*slack.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.api = slack.New(token, slack.OptionAPIURL(s.base), slack.OptionHTTPClient(&http.Client{Timeout: callTimeout, Transport: s.spacing}))
+	s.api = slack.New(token, slack.OptionAPIURL(s.base), slack.OptionHTTPClient(&http.Client{Timeout: callTimeout, Transport: s.gate, CheckRedirect: noRedirect}))
 	return s.api, nil
 }
 

@@ -48,6 +48,7 @@ func Render(card bot.Card, width int, color bool) string {
 		out = append(out, p.dim("  | "+cut(clean(l), width-4)))
 	}
 	out = append(out, buttonLines(card, width, p)...)
+	out = append(out, imageLines(card.Image, width)...)
 	if card.Link != "" {
 		out = append(out, "  "+clean(card.Link))
 	}

@@ -294,7 +294,7 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 	}
 	ref, err := d.hand(ctx, chat, delivery)
 	if err == nil {
-		return time.Time{}, d.delivered(ctx, o, ref)
+		return time.Time{}, d.delivered(ctx, o, ref, d.spill(chat, delivery, ref))
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, ctx.Err()
@@ -403,7 +403,7 @@ func (d *Deliverer) address(ctx context.Context, o store.Outgoing, to *bot.Deliv
 	})
 }
 
-func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string) error {
+func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string, rest spilled) error {
 	d.mu.Lock()
 	delete(d.told, o.Channel)
 	d.mu.Unlock()
@@ -411,10 +411,11 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string)
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
-		if o.Key == "" || ref == "" {
-			return nil
+		digest, count, err := rest.enqueue(tx, o, d.Clock.Now())
+		if err != nil || o.Key == "" || ref == "" {
+			return err
 		}
-		return noteShown(tx, o, ref, d.Clock.Now())
+		return noteShown(tx, o, shown{Ref: ref, Version: o.Version, Spilled: digest, Count: count}, d.Clock.Now())
 	})
 }
 

@@ -93,9 +93,11 @@ func (r *Router) NeedsCode(ctx context.Context, m bot.Message) bool {
 	}
 	text, code, own := r.Grammar.TakeCode(m.Text)
 	if m.Press != "" {
-		if text, _, err = r.press(ctx, m.Press); err != nil {
+		pressed, err := r.Engine.Pressed(ctx, m)
+		if err != nil {
 			return false
 		}
+		text = pressed.Line
 	}
 	p, err := r.Grammar.ParseFor(text, r.Visible(who))
 	if err != nil || code != "" {

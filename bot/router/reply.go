@@ -83,6 +83,12 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 	if why := unrecorded(ctx); why != nil {
 		return r.say(ctx, c, rec, card, private, why)
 	}
+	if card.Image != nil {
+		if err := card.Image.Check(); err != nil { // the words stand without it
+			r.Logger.ErrorContext(ctx, "an answer's image is left out", "request", c.ID, "command", c.Command, "err", err)
+			card.Image = nil
+		}
+	}
 	body, err := json.Marshal(card)
 	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)

@@ -411,10 +411,12 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	c.Who = who
 	ctx = logging.With(ctx, slog.String("person", who.Person))
 	if m.Press != "" {
-		if m.Text, c.Bound, err = r.press(ctx, m.Press); err != nil {
-			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
+		p, err := r.Engine.Pressed(ctx, m)
+		c.Line = p.Line
+		if err != nil {
+			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "button"}, err)
 		}
-		c.Line = m.Text
+		m.Text, c.Bound = p.Line, p.Digest
 	}
 	if !who.Known() {
 		if !r.limits.allow(string(m.Account)) {
@@ -512,26 +514,4 @@ func (r *Router) telling(who bot.Identity) *grammar.Grammar {
 		return r.Grammar
 	}
 	return r.Grammar.Telling(r.Words(who))
-}
-
-// press gives the line that a button stands for.
-func (r *Router) press(ctx context.Context, token string) (line, digest string, err error) {
-	err = r.Store.View(ctx, func(rd store.Reader) error {
-		doc, found, err := rd.Document(run.KindPress, token)
-		if err != nil {
-			return err
-		}
-		var p run.Press
-		if found {
-			if err := json.Unmarshal(doc.Body, &p); err != nil {
-				return fmt.Errorf("decode button: %w", err)
-			}
-		}
-		if !found || !r.Clock.Now().Before(p.Expires) {
-			return bot.Errorf(bot.Conflict, "that button has expired; type the command instead")
-		}
-		line, digest = p.Line, p.Digest
-		return nil
-	})
-	return line, digest, err
 }

@@ -224,9 +224,23 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	if r.Broke {
 		e.showBroken(r, &card)
 	}
+	twice(r, &card)
 	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
+}
+
+// twice has whoever presses a button that changes something asked once more, where
+// the rules ask for a confirmation before anything changes there. The
+// confirmation itself is that second tap already.
+func twice(r *bot.Run, card *bot.Card) {
+	if !r.Decision.Needs.Confirm {
+		return
+	}
+	for i := range card.Buttons {
+		b := &card.Buttons[i]
+		b.Twice = b.Danger && !strings.HasPrefix(b.Line, string(bot.AnswerConfirm)+" ")
+	}
 }
 
 // pendingCard shows a sequel: nobody needs to wait for it or to answer.

@@ -70,7 +70,13 @@ type element struct {
 	Text     interface{} `json:"text"`
 	Value    string      `json:"value"`
 	Style    string      `json:"style"`
-	Options  []struct {
+	Confirm  *struct {
+		Title   textObject `json:"title"`
+		Text    textObject `json:"text"`
+		Confirm textObject `json:"confirm"`
+		Deny    textObject `json:"deny"`
+	} `json:"confirm"`
+	Options []struct {
 		Text  textObject `json:"text"`
 		Value string     `json:"value"`
 	} `json:"options"`
@@ -253,6 +259,13 @@ func checkElement(raw json.RawMessage) bool {
 	var e element
 	if json.Unmarshal(raw, &e) != nil || long(e.ActionID, maxID) || long(e.Value, maxValue) {
 		return false
+	}
+	if c := e.Confirm; c != nil {
+		for t, most := range map[textObject]int{c.Title: 100, c.Text: 300, c.Confirm: 30, c.Deny: 30} {
+			if t.Text == "" || long(t.Text, most) {
+				return false
+			}
+		}
 	}
 	switch e.Type {
 	case "button":

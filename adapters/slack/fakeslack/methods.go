@@ -299,7 +299,11 @@ func (s *Server) uploadURL(args url.Values) (map[string]any, string) {
 	}
 	f := &File{ID: s.id("F"), Name: args.Get("filename"), Size: size, Alt: args.Get("alt_txt")}
 	s.uploads[f.ID] = f
-	return map[string]any{"file_id": f.ID, "upload_url": s.http.URL + "/upload/" + f.ID}, ""
+	to := s.o.UploadTo
+	if to == "" {
+		to = s.http.URL + "/upload/"
+	}
+	return map[string]any{"file_id": f.ID, "upload_url": to + f.ID}, ""
 }
 
 func (s *Server) completeUpload(args url.Values) (map[string]any, string) {

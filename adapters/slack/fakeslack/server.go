@@ -57,6 +57,8 @@ type Options struct {
 	// Methods, when set, is the folder of the vendor's method descriptions;
 	// calls are checked against it.
 	Methods string
+	// UploadTo, when set, begins the addresses that files are to be uploaded to.
+	UploadTo string
 }
 
 // Server is the fake. Make it with New; Close ends it. Safe for concurrent use.
