@@ -92,11 +92,13 @@ type chat struct {
 	link  bot.Connection
 	up    [sockets]bool // which sockets are
 	ever  [sockets]bool // which were
+	gone  bool          // Slack took the bot's token away
 
 	people  *people
 	answers *answers
 	pace    *pace
 	spacing *spacing
+	tally   tally
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -212,6 +214,7 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	}
 	s.mu.Lock()
 	s.in = in
+	s.settle()
 	s.mu.Unlock()
 	if s.config.Mode == modeHTTP {
 		<-ctx.Done()
