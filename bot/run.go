@@ -31,6 +31,17 @@ func (s RunState) Settled() bool {
 	return true
 }
 
+// Word is how people are told of the state, the same in every place.
+func (s RunState) Word() string {
+	switch s {
+	case Succeeded:
+		return "done"
+	case RolledBack:
+		return "failed, rolled back"
+	}
+	return string(s)
+}
+
 // Approval is one person's yes to one digest.
 type Approval struct {
 	Account AccountID `json:"account"`

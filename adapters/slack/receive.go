@@ -118,12 +118,7 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 	}
 	switch e.Type {
 	case "user_change", "subteam_members_changed", "subteam_updated":
-		var u struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal(e.User, &u) == nil {
-			s.people.forget(u.ID)
-		}
+		s.changed(p.Event)
 		return m, false
 	case "app_rate_limited":
 		s.rateLimited()

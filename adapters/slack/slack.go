@@ -62,7 +62,7 @@ type Config struct {
 
 // Type is the row of the table of chat networks.
 func Type() bot.ChatType {
-	return bot.ChatType{Name: Network, Open: func(o bot.ChatOptions) (bot.Chat, error) {
+	return bot.ChatType{Name: Network, Groups: groupPrefix, Open: func(o bot.ChatOptions) (bot.Chat, error) {
 		s, err := open(o)
 		if err != nil {
 			return nil, err
@@ -95,6 +95,7 @@ type chat struct {
 	gone  bool          // Slack took the bot's token away
 
 	people  *people
+	groups  *groups
 	answers *answers
 	pace    *pace
 	spacing *spacing
@@ -111,7 +112,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, bot.Errorf(bot.Invalid, "%s: "+format, append([]any{where}, args...)...))
 	}
-	if len(c.Teams) == 0 {
+	if len(c.Teams) == 0 && !o.Setup {
 		fault(`[chat.slack] needs teams, the ids of the workspaces whose members may talk to the bot: teams = ["T0123"]`)
 	}
 	for _, id := range c.Teams {
@@ -156,7 +157,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
-	s.people = newPeople(s)
+	s.people, s.groups = newPeople(s), newGroups(s)
 	return s, nil
 }
 
@@ -232,7 +233,7 @@ func (s *chat) introduce(ctx context.Context, api *slack.Client) error {
 		cancel()
 		switch {
 		case err == nil:
-			if !slices.Contains(s.config.Teams, me.TeamID) && !slices.Contains(s.config.Teams, me.EnterpriseID) {
+			if !s.ours(me.TeamID) && !s.ours(me.EnterpriseID) {
 				return bot.Errorf(bot.Invalid, "the bot token belongs to the workspace %s, which is not among the teams of [chat.slack]", me.TeamID)
 			}
 			s.mu.Lock()
@@ -250,6 +251,9 @@ func (s *chat) introduce(ctx context.Context, api *slack.Client) error {
 		}
 	}
 }
+
+// ours reports whether a workspace or an organisation is among the teams.
+func (s *chat) ours(team string) bool { return slices.Contains(s.config.Teams, team) }
 
 func (s *chat) own() string {
 	s.mu.Lock()

@@ -10,10 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"quarterdeck/bot"
-	"quarterdeck/bot/store"
+	"quarterdeck/bot/store/storetest"
 )
 
 // statements collects what connections prepare.
@@ -35,104 +33,6 @@ func (n noting) PrepareContext(ctx context.Context, q string) (driver.Stmt, erro
 	return n.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, q)
 }
 
-// everything calls every method of the port, with every combination of what a
-// filter may hold.
-func everything(s store.Store) error {
-	at := time.Unix(1_700_000_000, 0)
-	readings := func(r store.Reader) error {
-		var errs []error
-		note := func(err error) { errs = append(errs, err) }
-		for mask := range 32 {
-			f := bot.RecordFilter{Limit: 5}
-			for bit, set := range []func(){
-				func() { f.Target = "shop/prod" }, func() { f.Person = "dev" }, func() { f.Run = 1 }, func() { f.Since = at },
-				func() { f.Kind = bot.Started },
-			} {
-				if mask&(1<<bit) != 0 {
-					set()
-				}
-			}
-			_, err := r.Records(f)
-			note(err)
-		}
-		for mask := range 8 {
-			f := bot.RunFilter{Open: mask&1 != 0}
-			if mask&2 != 0 {
-				f.State = bot.Queued
-			}
-			if mask&4 != 0 {
-				f.Target = bot.Target{Service: "shop", Environment: "prod"}
-			}
-			_, err := r.Runs(f)
-			note(err)
-		}
-		for _, last := range []bool{false, true} {
-			for _, prefix := range []string{"", "a"} {
-				_, err := r.Documents("lock", prefix, 5, last)
-				note(err)
-			}
-		}
-		_, err := r.Head()
-		note(err)
-		_, _, err = r.Record(1)
-		note(err)
-		_, err = r.RecordsFrom(1, 5)
-		note(err)
-		_, _, err = r.Run(1)
-		note(err)
-		_, err = r.RunsDue(at, 5)
-		note(err)
-		_, _, err = r.SlotHolder("a")
-		note(err)
-		_, _, err = r.NextWake()
-		note(err)
-		_, _, err = r.Document("lock", "a")
-		note(err)
-		_, err = r.Unfinished(5)
-		note(err)
-		_, err = r.OutgoingDue(at, "me", 5)
-		note(err)
-		_, _, err = r.NextOutgoing()
-		note(err)
-		_, err = r.(store.Counter).Backlog()
-		note(err)
-		return errors.Join(errs...)
-	}
-	writings := func(tx store.Tx) error {
-		var errs []error
-		note := func(err error) { errs = append(errs, err) }
-		note(tx.Append(next(store.Head{}, at, "dev")))
-		note(tx.SetText(1, []byte("{}")))
-		number, err := tx.NextRun()
-		note(err)
-		rev, err := tx.PutRun(store.RunRow{Number: number, State: bot.Running, Slot: "a", Holds: true})
-		note(err)
-		_, err = tx.PutRun(store.RunRow{Number: number, Rev: rev, State: bot.Running, Slot: "a", Holds: true})
-		note(err)
-		rev, err = tx.PutDocument(bot.Document{Kind: "lock", ID: "a"})
-		note(err)
-		_, err = tx.PutDocument(bot.Document{Kind: "lock", ID: "a", Rev: rev})
-		note(err)
-		note(tx.DeleteDocument("lock", "a"))
-		for range 2 {
-			_, err = tx.Receive(bot.Message{ID: "m", Received: at})
-			note(err)
-			_, err = tx.Finish("m")
-			note(err)
-		}
-		note(tx.Forget(at))
-		for version := range int64(2) {
-			_, err = tx.Enqueue(store.Outgoing{Channel: "slack:A", Key: "k", Version: version})
-			note(err)
-		}
-		note(tx.Postpone(1, at, 1))
-		note(tx.Delivered(1, 1))
-		note(readings(tx))
-		return errors.Join(errs...)
-	}
-	return errors.Join(s.Update(context.Background(), writings), s.View(context.Background(), readings))
-}
-
 // TestNoStatementScans looks at the plan of every statement: whatever the size
 // of a table, a statement looks only at what it gives, at what is open or
 // pending, at one value's entries of an index, or for a search of the log at
@@ -147,7 +47,7 @@ func TestNoStatementScans(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := everything(s); err != nil {
+	if err := storetest.Everything(s); err != nil {
 		t.Fatal(err)
 	}
 	db, err := connect(path, nil, "mode=rw")

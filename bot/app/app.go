@@ -54,6 +54,7 @@ type CommandNeeds struct {
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
+	Zone    bot.Zone // that of the configuration
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -64,12 +65,17 @@ type Options struct {
 	IDs     bot.IDs
 	// Logger is written to with every secret hidden; default none.
 	Logger *slog.Logger
+	// Level, when set, is the Logger's, which a reload sets to [log] level.
+	Level *slog.LevelVar
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
 	Serve   bool
 	Secrets *bot.Secrets // every secret that is read; one for the whole process
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
+	// running are the networks of the bot that reloads: their tables did not
+	// change, and the groups and people they know of stay known.
+	running map[string]bot.Chat
 }
 
 // complete gives o with its defaults.
@@ -97,6 +103,8 @@ type App struct {
 	Catalog   *provider.Catalog
 	Actions   *action.Table
 
+	providers map[string]provider.Provider
+
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
@@ -105,9 +113,12 @@ type App struct {
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
-	now    atomic.Pointer[App] // what is worked by, once a reload brought another
-	mu     sync.Mutex          // held while reloading
-	ground *ground             // once it runs
+	marked sync.Once                // as was made
+	as     string                   // the mark of its configuration; see force
+	aside  atomic.Pointer[outdated] // why nothing is begun here, nil when it is
+	now    atomic.Pointer[App]      // what is worked by, once a reload brought another
+	mu     sync.Mutex               // held while reloading
+	ground *ground                  // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -168,7 +179,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
-	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -177,25 +188,13 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
-	people, roles := peopleOf(c)
-	var err error
-	sources := map[string]directory.Groups{}
-	if o.Schedules != nil {
-		sources["schedule"] = directory.OnCall(o.Schedules)
-	}
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
-		f.add(f.config(), err)
-	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
-		f.add(f.config(), err)
-	} else if !c.Partial { // what a faulty rule was to give is not known
-		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
-		idleRoles(c, f)
-	}
-	a.checkVerbs(f)
-	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
+			continue
+		}
+		if running, ok := o.running[ct.Name]; ok { // it hears what changes
+			a.chats[ct.Name] = running
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
@@ -206,6 +205,23 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.chats[ct.Name] = chat
 	}
+	a.unheard(f)
+	people, roles := peopleOf(c)
+	var err error
+	sources, vouching := a.networks()
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+		f.add(f.config(), err)
+	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
+		f.add(f.config(), err)
+	} else if !c.Partial { // what a faulty rule was to give is not known
+		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
+		idleRoles(c, f)
+	}
+	if a.Directory != nil {
+		a.Directory = a.Directory.Vouched(vouching)
+	}
+	a.checkVerbs(f)
+	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -216,7 +232,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := append(slices.Clone(a.warnings), a.exposed()...)
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -250,7 +266,7 @@ func (a *App) Hurry() { a.fail(nil) }
 // lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
-	s, err := OpenStore(ctx, c, a.tables)
+	s, err := openStore(ctx, c, a.tables, o.Secrets)
 	if err != nil {
 		return err
 	}
@@ -323,6 +339,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
+	parts.front.Go(a.keepUp)
 	w.run(parts.front)
 	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {

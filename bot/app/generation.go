@@ -48,8 +48,8 @@ func (a *App) ways(g *ground) *ways {
 	w := &ways{keeper: guard.NewKeeper(g.store), commands: map[string]bot.Command{}, workflows: map[string]bot.Workflow{}}
 	w.keeper.Weekly(a.freezes, c.Bot.Location)
 	w.engine = run.Config{
-		Guards: w.keeper.Obstacles,
-		Store:  g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
+		Store: g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := w.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { wf, ok := w.workflows[kind]; return wf, ok },
 		Posted:    g.posted, Reach: reach, Draining: g.draining, Meter: g.meter,
@@ -62,7 +62,7 @@ func (a *App) ways(g *ground) *ways {
 // engine: the first of the process, or one after the router there is.
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)

@@ -101,7 +101,7 @@ func TestReloadWhilePeopleAct(t *testing.T) {
 		case r.Kind == bot.Started:
 			begun++
 			if !may {
-				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Detail["summary"])
+				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Words("summary"))
 			}
 		}
 	}
@@ -128,6 +128,7 @@ func TestReloadKeepsTheOld(t *testing.T) {
 		"socket":      {"q.sock", "p.sock", "config.toml:3: [bot] socket needs a restart"},
 		"state":       {"rate = 100000", "rate = 5\nstate = \"elsewhere\"", "config.toml:5: [bot] state needs a restart"},
 		"group":       {"rate = 100000", "rate = 5\nsocket_group = \"ops\"", "config.toml:5: [bot] socket_group needs a restart"},
+		"journal":     {"rate = 100000", "rate = 5\njournal = \"else.where\"", "config.toml:5: [bot] journal needs a restart"},
 		"channel":     {`["x:audit"]`, `["x:other"]`, "config.toml:6: [audit] channels needs a restart"},
 		"key":         {"file:audit.key", "file:other.key", "config.toml:7: [audit] key needs a restart"},
 		"redaction":   {"house-[0-9]+", "house-[0-9]", "config.toml:8: [audit] redact needs a restart"},

@@ -154,6 +154,7 @@ type world struct {
 	stores []store.Type // in place of SQLite's
 	stop   func()
 	app    *app.App // that runs
+	groups *groupsOfX
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -242,7 +243,7 @@ func (w *world) tables() app.Tables {
 		stores = []store.Type{sqlite.Type()}
 	}
 	return app.Tables{
-		Chats: []bot.ChatType{{Name: w.x.Network(), Open: opens(w.x)}, {Name: "y", Open: opens(w.y)}},
+		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: w.x.Network(), Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
 			{Name: "far", Open: func(provider.Options) (provider.Provider, error) { return far{w.far}, nil }},
 			{Name: "idle", Open: func(provider.Options) (provider.Provider, error) { return idle{}, nil }},

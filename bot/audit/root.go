@@ -78,13 +78,13 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	for _, r := range over {
 		if r.Detail["break_glass"] != "" {
 			add("break-glass", value(r, "override"))
-			add("went without", r.Detail["passed"])
+			add("went without", spoken(r, "passed"))
 			if len(seen) == 0 {
 				add("review", fmt.Sprintf("another person must look at it: review %d", run.number))
 			}
 			continue
 		}
-		passed = append(passed, orElse(flat(r.Detail["passed"]), "what stood against it"))
+		passed = append(passed, orElse(flat(spoken(r, "passed")), "what stood against it"))
 	}
 	add("overrode", strings.Join(passed, "; "))
 	for _, r := range seen {

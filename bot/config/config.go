@@ -51,7 +51,11 @@ type Config struct {
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
+	// Warnings are sentences about the files themselves, "config.toml:1: ...".
+	Warnings []string
+
 	settings func() map[string]string
+	common   func() string
 	at       func(key ...string) string
 }
 

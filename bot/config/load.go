@@ -86,7 +86,9 @@ func readFile(path string, known Known) (*loader, error) {
 	}
 	l.templates(values)
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
+	l.owned(abs)
 	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
+	l.out.common = func() string { return commonOf(values) }
 	l.out.at = func(key ...string) string { return root.at(key...).where(name) }
 	l.bot()
 	l.audit()

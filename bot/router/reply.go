@@ -75,6 +75,7 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 		card.Key = "reply/" + c.Message
 	}
 	card.ReplyTo = c.Message
+	card = card.Each(r.Recorder.Redact)
 	if why := unrecorded(ctx); why != nil {
 		return r.say(ctx, c, rec, card, private, why)
 	}

@@ -145,6 +145,9 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		// The grammar refuses it; what is kept is enough for that.
 		m.Text = strings.ToValidUTF8(m.Text[:maxStored], "")
 	}
+	if m.Text != "" {
+		m.Text = r.now.Load().hidden(m.Text)
+	}
 	if err := r.seal(&m); err != nil {
 		return bot.Receipt{}, err
 	}
@@ -389,7 +392,12 @@ func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (er
 func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
 		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
-	if err := r.genuine(m); err != nil {
+	err := r.genuine(m)
+	if m.Press == "" { // once more: what is a secret may have become known since
+		m.Text = r.hidden(m.Text)
+		c.Line = m.Text
+	}
+	if err != nil {
 		r.Logger.ErrorContext(ctx, "a stored message was forged", "message", m.ID, "err", err)
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
 	}
@@ -427,6 +435,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 		if !r.limits.allow(who.Person) {
 			return r.tooMany(ctx, c, who.Person)
 		}
+	}
+	if err == nil {
+		err = withoutSecrets(p)
 	}
 	if err != nil {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)

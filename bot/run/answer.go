@@ -13,10 +13,15 @@ import (
 // message is finished and the run's card goes to where the answer was given;
 // when it returns an error nothing was written.
 func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number int64) (bot.Reply, error) {
+	if a == bot.AnswerApprove || a == bot.AnswerReview {
+		if err := e.askAfresh(ctx, &c); err != nil {
+			return bot.Reply{}, err
+		}
+	}
 	if number == 0 {
 		var err error
 		if number, err = e.theOne(ctx, c, a); err != nil {
-			return bot.Reply{}, err
+			return bot.Reply{}, doubted(err, c.Who)
 		}
 	}
 	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
@@ -76,7 +81,33 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		}
 		return e.put(tx, cur)
 	})
-	return bot.Reply{}, err
+	return bot.Reply{}, doubted(err, c.Who)
+}
+
+// askAfresh replaces who gives an answer that counts for something by who they
+// are now: what their network and its groups said minutes ago does not do.
+func (e *Engine) askAfresh(ctx context.Context, c *bot.Call) error {
+	now, err := e.Directory.Recall(ctx, c.Who.Account)
+	if err != nil {
+		return err
+	}
+	if now.Person != c.Who.Person {
+		return bot.Errorf(bot.Denied, "%s no longer belongs to %s", c.Who.Account, c.Who.Person)
+	}
+	if d := e.Policy.Decide(bot.Request{Who: now, Permission: bot.MayAskSelf, Resources: []bot.Resource{bot.TheBot}, Channel: c.Channel, At: c.At}); !d.Allowed {
+		return Refusal(d)
+	}
+	c.Who = now
+	return nil
+}
+
+// doubted has it said to whoever is told that there is no such run that their
+// roles are not known, which may be why.
+func doubted(err error, who bot.Identity) error {
+	if bot.KindOf(err) != bot.NotFound || len(who.Doubts) == 0 {
+		return err
+	}
+	return bot.Errorf(bot.Denied, "%s; %s", bot.Sentence(err, ""), who.Doubts[0].Say)
 }
 
 // mayKnow reports whether the run's being there may be told to c's asker: it is
@@ -209,6 +240,9 @@ func (e *Engine) whyNot(r *bot.Run, who bot.Identity) string {
 	for _, rule := range r.Decision.Needs.Approvals {
 		d := e.Policy.MayApprove(e.request(r, who), rule)
 		if !d.Allowed {
+			if len(who.Doubts) > 0 {
+				return d.Because + "; " + who.Doubts[0].Say
+			}
 			return d.Because
 		}
 	}

@@ -36,6 +36,7 @@ func (e *Engine) show(tx store.Tx, r *bot.Run) error {
 // post enqueues a card to one place.
 func (e *Engine) post(tx store.Tx, p bot.Place, card bot.Card) error {
 	card.ReplyTo = p.ReplyTo
+	card = card.Each(e.Recorder.Redact)
 	body, err := json.Marshal(card)
 	if err != nil {
 		return fmt.Errorf("encode card %s: %w", card.Key, err)
@@ -202,6 +203,8 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
 		}
 	}
+	showPassed(r, &card)
+	e.showNext(r, &card)
 	if r.Broke {
 		e.showBroken(r, &card)
 	}

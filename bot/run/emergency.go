@@ -321,6 +321,7 @@ func (m *Emergency) act(ctx context.Context, j *journalled, why error) error {
 		m.drop(j)
 		return bot.Errorf(bot.Internal, "this version does not know %s", r.Plan.Spec.Kind)
 	}
+	e.hide(r)
 	task := bot.Task{Key: "journal-" + r.Call.ID, Actor: r.Call.Who.Person, Reason: r.Call.Reason}
 	err := guarded(r.Plan.Spec.Kind+".begin", func() (err error) {
 		r.Handle, err = wf.Begin(r.Plan.Spec, task)

@@ -120,8 +120,8 @@ func (e *Engine) recordBroken(tx store.Tx, r *bot.Run) error {
 		}
 	}
 	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
-		Text:   map[string]string{"override": r.Call.BreakGlass},
-		Detail: map[string]string{"passed": without(r), detailBroke: "true", "summary": r.Plan.Summary}})
+		Text:   map[string]string{"override": r.Call.BreakGlass, "passed": without(r), "summary": r.Plan.Summary},
+		Detail: map[string]string{detailBroke: "true"}})
 }
 
 // reviewID makes ids that sort by number.
@@ -220,7 +220,7 @@ func (e *Engine) showBroken(r *bot.Run, card *bot.Card) {
 		add("reviewed", say)
 	case r.State.Settled():
 		add("review", "another person must look at it: review "+fmt.Sprint(r.Number))
-		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number)})
+		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number), Not: r.Call.Who.Account})
 	default:
 		add("review", "by another person, once it has ended")
 	}

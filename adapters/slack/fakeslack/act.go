@@ -78,7 +78,7 @@ func (s *Server) Slash(ctx context.Context, w Way, user, channel, text string) (
 	trig, hook := s.newTrigger(user), s.newHook(user, channel)
 	s.mu.Unlock()
 	fields := map[string]string{"team_id": u.TeamID, "team_domain": "fake", "channel_id": channel, "channel_name": "x", "user_id": user,
-		"user_name": u.Name, "command": "/ops", "text": text, "api_app_id": s.o.AppID, "response_url": hook, "trigger_id": trig,
+		"user_name": u.Name, "command": s.o.Command, "text": text, "api_app_id": s.o.AppID, "response_url": hook, "trigger_id": trig,
 		"is_enterprise_install": "false", "token": "verification-token"}
 	if u.Enterprise != "" {
 		fields["enterprise_id"] = u.Enterprise
@@ -102,6 +102,9 @@ func (s *Server) Event(ctx context.Context, w Way, id string, inner map[string]a
 		id = s.id("Ev")
 	}
 	s.mu.Unlock()
+	if !s.subscribed(inner) {
+		return Sent{}, fmt.Errorf("the app is not subscribed to %v, or lacks its scope", inner["type"])
+	}
 	user, _ := inner["user"].(string)
 	team := s.userOf(user).TeamID
 	if _, ok := inner["team"]; !ok && team != "" {
