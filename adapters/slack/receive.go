@@ -107,7 +107,7 @@ func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "
 // event makes a message of an event; ok is false for what nobody said to the
 // bot.
 func (s *chat) event(p outer) (m incoming, ok bool) {
-	if p.Type == "app_rate_limited" {
+	if p.Type == rateLimited {
 		s.rateLimited()
 		return m, false
 	}
@@ -116,12 +116,13 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 		s.unreadable(kindEvents, err)
 		return m, false
 	}
+	if e.Type == rateLimited {
+		s.rateLimited()
+		return m, false
+	}
 	switch e.Type {
 	case "user_change", "subteam_members_changed", "subteam_updated":
 		s.changed(p.Event)
-		return m, false
-	case "app_rate_limited":
-		s.rateLimited()
 		return m, false
 	case "app_uninstalled":
 		s.lose("the app was uninstalled from the workspace")
@@ -317,6 +318,9 @@ func (s *chat) decode(kind string, payload json.RawMessage) (p incoming, ok bool
 	}
 	return p, false, errors.New("it is of an unknown kind")
 }
+
+// rateLimited is the type of what Slack sends unasked when it holds events back.
+const rateLimited = "app_rate_limited"
 
 // rateLimited says that Slack holds events back: more than 30,000 came within
 // an hour (docs.slack.dev/apis/events-api). What is held back never comes.

@@ -135,7 +135,7 @@ func TestTraps(t *testing.T) {
 				t.Errorf("standing %q", m.Standing)
 			}
 			w.Mend() // it was installed anew
-			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "C1", "status"))
+			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "USRE", "C1", "status"))
 			if m := w.came(t, 3)[2]; m.Standing != bot.Member || !w.chat.Connection().Up {
 				t.Errorf("standing %q, %+v", m.Standing, w.chat.Connection())
 			}
@@ -399,7 +399,8 @@ func TestReceivingThroughOutages(t *testing.T) {
 				t.Error("it is said to be connected")
 			}
 			w.Mend()
-			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "C1", "status"))
+			// Of somebody else, for the same question is not put again at once.
+			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "USRE", "C1", "status"))
 			if m := w.came(t, 2)[1]; m.Standing != bot.Member {
 				t.Errorf("standing %q", m.Standing)
 			}

@@ -237,7 +237,7 @@ func startSlack(t *testing.T, mode string, twice bool) *world {
 		}
 	}
 	w.configure(strings.NewReplacer("x:audit", "slack:CAUDIT", "x:dev", "slack:T1/UDEV", "x:sre", "slack:T1/USRE", "x:guest", "slack:T1/UGUEST", "x:trainee", "slack:T1/UTRAINEE",
-		"[chat.x]", fmt.Sprintf("[chat.slack]\nteams = [\"T1\"]\nmode = %q\napi_url = %q\nbot_token = \"file:bot\"\napp_token = \"file:app\"\nsigning_secret = \"file:signing\"", mode, s.fake.URL())).Replace(standard))
+		"[chat.x]", fmt.Sprintf("[listen]\npublic = \"127.0.0.1:0\"\n[chat.slack]\nteams = [\"T1\"]\nmode = %q\napi_url = %q\nbot_token = \"file:bot\"\napp_token = \"file:app\"\nsigning_secret = \"file:signing\"", mode, s.fake.URL())).Replace(standard))
 	w.Dev, w.SRE, w.Guest, w.Stranger = "slack:T1/UDEV", "slack:T1/USRE", "slack:T1/UGUEST", "slack:T1/USTRANGER"
 	w.run()
 	if mode == "http" {
