@@ -74,6 +74,9 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	if noop == "" {
+		order = append(order, release.Vet(ctx, deployer, to)...)
+	}
 	warnings := slices.Clone(preview.Warnings)
 	if live.Deploying != "" {
 		warnings = append(warnings, live.Deploying+" is being deployed there now")
