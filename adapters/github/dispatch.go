@@ -98,6 +98,8 @@ func (d *deployer) misfit(err error) string {
 		text = strings.ToLower(vendor(answer))
 	}
 	switch {
+	case strings.Contains(text, "disabled"):
+		return fmt.Sprintf("%s of %s is disabled at GitHub", d.table.Workflow, d.slug())
 	case strings.Contains(text, "workflow_dispatch"):
 		return fmt.Sprintf("%s of %s has no workflow_dispatch trigger in %s, so it cannot be started", d.table.Workflow, d.slug(), d.table.Ref)
 	case strings.Contains(text, "unexpected input"):
@@ -106,8 +108,6 @@ func (d *deployer) misfit(err error) string {
 		return fmt.Sprintf("%s of %s wants an input that it is not given; there are: %s", d.table.Workflow, d.slug(), strings.Join(d.inputs(), ", "))
 	case strings.Contains(text, "no ref found"):
 		return fmt.Sprintf("%s has no branch %s to take %s from", d.slug(), d.table.Ref, d.table.Workflow)
-	case strings.Contains(text, "disabled"):
-		return fmt.Sprintf("%s of %s is disabled at GitHub", d.table.Workflow, d.slug())
 	}
 	return fmt.Sprintf("GitHub refuses to start %s of %s with what it is given", d.table.Workflow, d.slug())
 }

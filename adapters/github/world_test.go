@@ -239,3 +239,5 @@ func (w *world) deploy(version, key string) bot.Progress {
 	_, p := w.run(d, w.begin(d, version, key), nil)
 	return p
 }
+
+func asError(err error, into **bot.Error) bool { return errors.As(err, into) }
