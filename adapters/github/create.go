@@ -43,6 +43,7 @@ func payloadOf(d *github.Deployment) payload {
 }
 
 const (
+	maxReason      = 500 // everybody who may read the repository sees it
 	maxDescription = 140 // of a deployment's status, by GitHub's description
 	perPage        = 100 // the most that GitHub gives at once
 	maxPages       = 10
@@ -76,7 +77,7 @@ func (d *deployer) create(ctx context.Context, s *state) (bot.Progress, error) {
 		// out, GitHub would ask for all of them once more.
 		RequiredContexts: &[]string{},
 		Payload: payload{Key: s.Task.Key, Action: dep.Action, Person: s.Task.Actor, Login: d.login(s.Task.Actor),
-			Version: dep.To.Version, From: dep.From.ID, Reason: s.Task.Reason},
+			Version: dep.To.Version, From: dep.From.ID, Reason: cut(d.redact(s.Task.Reason), maxReason)},
 	}
 	made, _, err := d.client.api().Repositories.CreateDeployment(ctx, d.owner, d.table.Repo, req)
 	var accepted *github.AcceptedError

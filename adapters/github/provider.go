@@ -100,6 +100,7 @@ type githubProvider struct {
 	client *client
 	clock  bot.Clock
 	login  func(person string) string
+	redact func(string) string
 }
 
 // Open checks a [provider.NAME] table offline: it reads no secret and asks
@@ -121,12 +122,15 @@ func Open(o provider.Options) (provider.Provider, error) {
 	if err != nil {
 		return wrong("api_url of provider %s is %q; expected https://HOST/api/v3, or an address on loopback", o.Name, s.APIURL)
 	}
-	p := &githubProvider{name: o.Name, owner: s.Owner, clock: o.Clock, login: o.Login}
+	p := &githubProvider{name: o.Name, owner: s.Owner, clock: o.Clock, login: o.Login, redact: o.Redact}
 	if p.clock == nil {
 		p.clock = bot.SystemClock{}
 	}
 	if p.login == nil {
 		p.login = func(string) string { return "" }
+	}
+	if p.redact == nil {
+		p.redact = func(text string) string { return text }
 	}
 	p.client = newClient(o.Name, base, p.clock)
 	isApp := s.AppID != 0 || s.InstallationID != 0 || s.PrivateKey != ""

@@ -124,7 +124,14 @@ func (d planner) resolve(ctx context.Context, deployer provider.Deployer, t bot.
 		if len(there.Mixed) > 0 || there.Deploying != "" {
 			return provider.Artefact{}, bot.Errorf(bot.Conflict, "%s has no single live release now; name a version", other)
 		}
-		return deployer.Resolve(ctx, there.Artefact.Version)
+		a, err := deployer.Resolve(ctx, there.Artefact.Version)
+		if err == nil && a.ID != there.Artefact.ID && len(a.Parts) == 0 {
+			// The name went on to another release since, as a tag can.
+			if same, err := deployer.Resolve(ctx, there.Artefact.ID); err == nil && same.ID == there.Artefact.ID {
+				return same, nil
+			}
+		}
+		return a, err
 	}
 	return deployer.Resolve(ctx, version)
 }

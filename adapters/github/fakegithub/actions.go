@@ -43,7 +43,6 @@ type run struct {
 	inputs   map[string]string
 	sha      string // of the file
 	at       time.Time
-	started  time.Time
 	outcome  Outcome
 	status   string
 	ended    string

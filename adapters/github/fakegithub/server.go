@@ -66,7 +66,6 @@ type Server struct {
 	faults      []*Fault
 	tokens      map[string]time.Time
 	external    *Outcome
-	held        bool
 	remaining   int
 	reset       time.Time
 	requests    []string
@@ -218,9 +217,7 @@ func (s *Server) handle(pattern string, h func(ask) answer) {
 			return
 		}
 		if s.contract != nil && !(s.o.Old && strings.Contains(pattern, "dispatches")) {
-			for _, wrong := range s.contract.request(pattern, a) {
-				s.wrong = append(s.wrong, wrong)
-			}
+			s.wrong = append(s.wrong, s.contract.request(pattern, a)...)
 		}
 		s.proceed()
 		got := h(a)
