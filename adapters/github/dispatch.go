@@ -42,7 +42,7 @@ func (d *deployer) dispatch(ctx context.Context, s *state) (bot.Progress, error)
 	if s.Cancel {
 		return s.finish(bot.OpCancelled, "cancelled before the workflow was started")
 	}
-	body := map[string]any{"ref": d.table.Ref, "inputs": d.given(s.Task.Key, s.Deployment.To.ID)}
+	body := map[string]any{"ref": d.table.Ref, "inputs": d.given(s)}
 	if !s.Plain {
 		body["return_run_details"] = true
 	}
@@ -59,7 +59,7 @@ func (d *deployer) dispatch(ctx context.Context, s *state) (bot.Progress, error)
 		s.Plain = true // an older server, which does not know the field
 		return s.going("asking GitHub once more, as an older one wants it", lookSoon), nil
 	case isStatus(err, http.StatusUnprocessableEntity), isStatus(err, http.StatusBadRequest):
-		return s.finish(bot.OpFailed, d.misfit(err))
+		return s.finish(bot.OpFailed, d.misfit(s, err))
 	case isStatus(err, http.StatusNotFound):
 		return s.finish(bot.OpFailed, fmt.Sprintf("%s has no workflow %s that can be started, or the credentials of provider %s may not see it", d.slug(), d.table.Workflow, d.name))
 	case err != nil:
@@ -71,7 +71,7 @@ func (d *deployer) dispatch(ctx context.Context, s *state) (bot.Progress, error)
 		HTML string `json:"html_url"`
 	}
 	if json.Unmarshal([]byte(raw.String()), &got) == nil && got.ID != 0 {
-		s.Run, s.Link, s.Stage = got.ID, link(got.HTML), telling
+		s.Run, s.Link, s.Stage = got.ID, link(got.HTML), s.afterStart()
 		return s.going("the workflow is asked for", lookSoon), nil
 	}
 	s.Stage = finding
@@ -79,19 +79,27 @@ func (d *deployer) dispatch(ctx context.Context, s *state) (bot.Progress, error)
 }
 
 // inputs names what the workflow is given.
-func (d *deployer) inputs() []string {
-	return slices.Sorted(maps.Keys(d.given("", "")))
+func (d *deployer) inputs(s *state) []string {
+	return slices.Sorted(maps.Keys(d.given(s)))
 }
 
 // given is what the workflow is given for one operation.
-func (d *deployer) given(key, sha string) map[string]string {
-	inputs := map[string]string{inputKey: key, inputSHA: sha, inputEnvironment: d.table.Environment}
+func (d *deployer) given(s *state) map[string]string {
+	inputs := map[string]string{inputKey: s.Task.Key}
 	maps.Copy(inputs, d.table.Inputs)
+	if in := s.Invocation; in != nil {
+		maps.Copy(inputs, in.Values)
+		if in.Target != (bot.Target{}) {
+			inputs[inputService], inputs[inputEnvironment] = in.Target.Service, in.Target.Environment
+		}
+		return inputs
+	}
+	inputs[inputSHA], inputs[inputEnvironment] = s.Deployment.To.ID, d.table.Environment
 	return inputs
 }
 
 // misfit says why GitHub does not start a workflow with what it was given.
-func (d *deployer) misfit(err error) string {
+func (d *deployer) misfit(s *state, err error) string {
 	var answer *github.ErrorResponse
 	text := ""
 	if errors.As(err, &answer) {
@@ -103,9 +111,9 @@ func (d *deployer) misfit(err error) string {
 	case strings.Contains(text, "workflow_dispatch"):
 		return fmt.Sprintf("%s of %s has no workflow_dispatch trigger in %s, so it cannot be started", d.table.Workflow, d.slug(), d.table.Ref)
 	case strings.Contains(text, "unexpected input"):
-		return fmt.Sprintf("%s of %s does not declare all the inputs that it is given: %s", d.table.Workflow, d.slug(), strings.Join(d.inputs(), ", "))
+		return fmt.Sprintf("%s of %s does not declare all the inputs that it is given: %s", d.table.Workflow, d.slug(), strings.Join(d.inputs(s), ", "))
 	case strings.Contains(text, "required input"):
-		return fmt.Sprintf("%s of %s wants an input that it is not given; there are: %s", d.table.Workflow, d.slug(), strings.Join(d.inputs(), ", "))
+		return fmt.Sprintf("%s of %s wants an input that it is not given; there are: %s", d.table.Workflow, d.slug(), strings.Join(d.inputs(s), ", "))
 	case strings.Contains(text, "no ref found"):
 		return fmt.Sprintf("%s has no branch %s to take %s from", d.slug(), d.table.Ref, d.table.Workflow)
 	}
@@ -173,7 +181,7 @@ func (d *deployer) found(s *state, run *github.WorkflowRun) (bot.Progress, error
 	if s.Sent.IsZero() {
 		s.Sent = d.clock.Now()
 	}
-	s.Stage = telling
+	s.Stage = s.afterStart()
 	return s.going("the workflow's run is found", lookSoon), nil
 }
 
@@ -226,7 +234,7 @@ func (d *deployer) followRun(ctx context.Context, s *state) (bot.Progress, error
 		s.End, s.Stage = &end{State: now.state, Text: now.text}, explaining
 		return s.going(now.text, lookSoon), nil
 	case now.state == bot.OpSucceeded:
-		return s.finish(bot.OpSucceeded, s.Deployment.To.Version+" is deployed: "+now.text)
+		return s.finish(bot.OpSucceeded, s.done()+now.text)
 	case now.state.Settled():
 		return s.finish(now.state, now.text)
 	}
@@ -264,11 +272,11 @@ func (d *deployer) explain(ctx context.Context, s *state) (bot.Progress, error) 
 				continue
 			}
 			if j.GetConclusion() == "success" {
-				return s.finish(bot.OpSucceeded, s.Deployment.To.Version+" is deployed: "+was.Text)
+				return s.finish(bot.OpSucceeded, s.done()+was.Text)
 			}
-			return s.finish(bot.OpFailed, fmt.Sprintf("the job %s did not deploy: it ended as %s", d.table.Job, plain(j.GetConclusion(), 40)))
+			return s.finish(bot.OpFailed, fmt.Sprintf("the job %s did not do its work: it ended as %s", d.table.Job, plain(j.GetConclusion(), 40)))
 		}
-		return s.finish(bot.OpFailed, fmt.Sprintf("the workflow succeeded without the job %s: it did not deploy", d.table.Job))
+		return s.finish(bot.OpFailed, fmt.Sprintf("the workflow succeeded without the job %s, which was not run", d.table.Job))
 	}
 	var names []string
 	for _, j := range jobs.Jobs {

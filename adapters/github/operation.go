@@ -19,6 +19,7 @@ type stage string
 // The stages, in their order. Those of creating and dispatching act, and are
 // never repeated before their marker was looked for; the rest may be.
 const (
+	asking      stage = "ask"      // what time it is at GitHub, for an action
 	creating    stage = "create"   // the deployment
 	dispatching stage = "dispatch" // the workflow
 	finding     stage = "find"     // the run, which GitHub did not name
@@ -32,8 +33,10 @@ const (
 // state is what a handle holds.
 type state struct {
 	Deployment provider.Deployment `json:"deployment"`
-	Task       bot.Task            `json:"task"`
-	Stage      stage               `json:"stage"`
+	// Invocation is what an action was asked for, in place of a Deployment.
+	Invocation *provider.Invocation `json:"invocation,omitempty"`
+	Task       bot.Task             `json:"task"`
+	Stage      stage                `json:"stage"`
 	// Doubt says that an earlier call of the stage may have acted: its marker must
 	// be looked for before it is made again.
 	Doubt bool `json:"doubt,omitempty"`
@@ -92,7 +95,7 @@ func (d *deployer) Begin(body provider.Deployment, t bot.Task) (bot.Handle, erro
 	if body.Target != d.target {
 		return bot.Handle{}, bot.Errorf(bot.Invalid, "a deployment of %s was given to %s", body.Target, d.target)
 	}
-	if t.Key == "" || strings.ContainsFunc(t.Key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !goodKey(t.Key) {
 		return bot.Handle{}, bot.Errorf(bot.Invalid, "a deployment of %s needs a key without spaces", d.target)
 	}
 	if !isSHA(body.To.ID) {
@@ -102,6 +105,11 @@ func (d *deployer) Begin(body provider.Deployment, t bot.Task) (bot.Handle, erro
 		return bot.Handle{}, err
 	}
 	return pack(bot.Handle{Key: t.Key, Target: d.target}, state{Deployment: body, Task: t, Stage: creating})
+}
+
+// goodKey reports whether a key is one word, as a run's name holds it.
+func goodKey(key string) bool {
+	return key != "" && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func pack(h bot.Handle, s state) (bot.Handle, error) {
@@ -155,6 +163,8 @@ func (d *deployer) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.P
 
 func (d *deployer) step(ctx context.Context, s *state) (bot.Progress, error) {
 	switch s.Stage {
+	case asking:
+		return d.now(ctx, s)
 	case creating:
 		return d.create(ctx, s)
 	case dispatching:
@@ -228,6 +238,9 @@ func (d *deployer) check(s *state) string {
 	if s.Link != "" {
 		where = s.Link
 	}
+	if s.Invocation != nil {
+		return fmt.Sprintf("look at %s in %s what %s did, for %s", where, d.slug(), s.Invocation.Action, s.Task.Key)
+	}
 	return fmt.Sprintf("look at %s in %s whether %s is live in %s, for %s", where, d.slug(), s.Deployment.To.Version, d.target, s.Task.Key)
 }
 
@@ -243,6 +256,22 @@ func (s *state) going(text string, next time.Duration) bot.Progress {
 		p.State = bot.OpWorking
 	}
 	return p
+}
+
+// done begins the sentence of a success.
+func (s *state) done() string {
+	if s.Invocation != nil {
+		return s.Invocation.Action + " is done: "
+	}
+	return s.Deployment.To.Version + " is deployed: "
+}
+
+// afterStart is the stage that comes once the run is known.
+func (s *state) afterStart() stage {
+	if s.ID == 0 { // no deployment that could be told
+		return following
+	}
+	return telling
 }
 
 // pause is how long to wait until the next look: longer the longer nothing

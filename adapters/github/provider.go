@@ -84,6 +84,7 @@ const (
 	inputKey         = "key"
 	inputSHA         = "sha"
 	inputEnvironment = "environment"
+	inputService     = "service" // of an action's target
 )
 
 var (

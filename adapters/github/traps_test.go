@@ -52,8 +52,8 @@ func TestAnswersThatAreNoDeployment(t *testing.T) {
 		"skipped job": {func(w *world) {
 			w.mode += "job = \"deploy\"\n"
 			w.Behave(w.sha["v2"], fakegithub.Outcome{Jobs: []fakegithub.Job{{Name: "test", Conclusion: "success"}, {Name: "deploy", Conclusion: "skipped"}}})
-		}, "the job deploy did not deploy: it ended as skipped"},
-		"missing job": {func(w *world) { w.mode += "job = \"deploy\"\n" }, "the workflow succeeded without the job deploy: it did not deploy"},
+		}, "the job deploy did not do its work: it ended as skipped"},
+		"missing job": {func(w *world) { w.mode += "job = \"deploy\"\n" }, "the workflow succeeded without the job deploy, which was not run"},
 		"failed job": {func(w *world) {
 			w.Behave(w.sha["v2"], fakegithub.Outcome{Conclusion: "failure", Jobs: []fakegithub.Job{{Name: "roll out", Conclusion: "failure", Step: "kubectl apply"}}})
 		}, "the workflow failed: roll out at kubectl apply"},
@@ -468,7 +468,7 @@ func TestApp(t *testing.T) {
 	ask(2)
 	w.Revoke()
 	ask(1)
-	other := *d.githubProvider.client.auth.(*app)
+	other := d.client.auth.(*app)
 	skewed := newClock()
 	skewed.now = w.clock.Now().Add(20 * time.Minute)
 	d.client.auth = &app{name: "gh", id: other.id, installation: other.installation, key: other.key, base: other.base, clock: skewed, http: other.http}

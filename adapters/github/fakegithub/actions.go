@@ -184,6 +184,18 @@ func (s *Server) Suites(key string) []int64 {
 	return list
 }
 
+// Input gives what the run that was started with a key got as an input.
+func (s *Server) Input(key, name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		if r.inputs["key"] == key {
+			return r.inputs[name]
+		}
+	}
+	return ""
+}
+
 // Keys lists the keys of all runs that were dispatched.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
