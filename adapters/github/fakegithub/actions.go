@@ -70,6 +70,7 @@ type status struct {
 	at                    time.Time
 }
 
+// What Options.Queue and Options.Takes are by default.
 const (
 	queueTime = 2 * time.Second
 	runTime   = 10 * time.Second
@@ -224,7 +225,7 @@ func (s *Server) proceed() {
 		if r.ended != "" {
 			continue
 		}
-		began := r.at.Add(queueTime)
+		began := r.at.Add(s.o.Queue)
 		switch {
 		case r.stop:
 			r.status, r.ended = "completed", "cancelled"
@@ -232,7 +233,7 @@ func (s *Server) proceed() {
 			r.status = r.outcome.Status
 		case now.Before(began):
 			r.status = "queued"
-		case now.Before(began.Add(runTime)):
+		case now.Before(began.Add(s.o.Takes)):
 			r.status = "in_progress"
 		default:
 			r.status, r.ended = "completed", or(r.outcome.Conclusion, "success")
@@ -265,9 +266,9 @@ func (s *Server) proceed() {
 			if last != o.Status {
 				s.tell(d, o.Status, "", "", "")
 			}
-		case last == "" && !now.Before(d.at.Add(queueTime)):
+		case last == "" && !now.Before(d.at.Add(s.o.Queue)):
 			s.tell(d, "in_progress", "", "https://ci.example.com/7", "")
-		case last == "in_progress" && !now.Before(d.at.Add(queueTime+runTime)):
+		case last == "in_progress" && !now.Before(d.at.Add(s.o.Queue+s.o.Takes)):
 			s.tell(d, or(o.Conclusion, "success"), "", "https://ci.example.com/7", "")
 		}
 	}

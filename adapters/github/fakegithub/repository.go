@@ -90,6 +90,15 @@ func (s *Server) Check(sha string, c Check) {
 	s.checks[sha] = append(s.checks[sha], c)
 }
 
+// Green makes every check of a commit a success.
+func (s *Server) Green(sha string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.checks[sha] {
+		s.checks[sha][i] = Check{Name: s.checks[sha][i].Name, Conclusion: "success", Suite: s.checks[sha][i].Suite}
+	}
+}
+
 // Status adds a commit status.
 func (s *Server) Status(sha, context, state string) {
 	s.mu.Lock()

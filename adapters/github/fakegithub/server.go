@@ -38,6 +38,9 @@ type Options struct {
 	Key          *rsa.PublicKey
 	// Appears is how long after its dispatch a run is listed.
 	Appears time.Duration
+	// Queue is how long a run waits, and Takes how long it then runs; 2s and 10s
+	// by default.
+	Queue, Takes time.Duration
 	// NoDetails is a server that answers 204 to a dispatch; Old one that does not
 	// know the field that asks for more.
 	NoDetails, Old bool
@@ -77,6 +80,12 @@ type Server struct {
 
 // New starts a Server with an empty repository.
 func New(o Options) (*Server, error) {
+	if o.Queue == 0 {
+		o.Queue = queueTime
+	}
+	if o.Takes == 0 {
+		o.Takes = runTime
+	}
 	s := &Server{
 		o: o, mux: http.NewServeMux(), commits: map[string]*Commit{}, branches: map[string]string{}, pulls: map[int]Pull{},
 		checks: map[string][]Check{}, statuses: map[string][]Check{}, workflows: map[string]Workflow{}, outcomes: map[string]Outcome{},
