@@ -227,14 +227,14 @@ func (o *oracle) answer(r bot.Request, things []thing) (verdict string, failed i
 	if !allowed {
 		return "deny", failed
 	}
-	var confirm, reason bool
+	var confirm, reason, code bool
 	var tickets []string
 	counts := map[string]int{}
 	for i, q := range o.requires {
 		if !matching[cedar.PolicyID(fmt.Sprintf("policy%d", i))] {
 			continue
 		}
-		confirm, reason = confirm || q.Confirm, reason || q.Reason
+		confirm, reason, code = confirm || q.Confirm, reason || q.Reason, code || q.StepUp
 		if q.Ticket != "" {
 			tickets = append(tickets, q.Ticket)
 		}
@@ -243,15 +243,15 @@ func (o *oracle) answer(r bot.Request, things []thing) (verdict string, failed i
 			counts[strings.Join(from, "+")] = max(a.Count, counts[strings.Join(from, "+")])
 		}
 	}
-	return writeVerdict(confirm, reason, tickets, counts), failed
+	return writeVerdict(confirm, reason, code, tickets, counts), failed
 }
 
-func writeVerdict(confirm, reason bool, tickets []string, counts map[string]int) string {
-	if !confirm && !reason && len(tickets) == 0 && len(counts) == 0 {
+func writeVerdict(confirm, reason, code bool, tickets []string, counts map[string]int) string {
+	if !confirm && !reason && !code && len(tickets) == 0 && len(counts) == 0 {
 		return "allow"
 	}
 	slices.Sort(tickets)
-	return fmt.Sprintf("allow after confirm=%t reason=%t tickets=%v approvals=%v", confirm, reason, slices.Compact(tickets), counts)
+	return fmt.Sprintf("allow after confirm=%t reason=%t code=%t tickets=%v approvals=%v", confirm, reason, code, slices.Compact(tickets), counts)
 }
 
 // verdictOf writes our decision in the oracle's words.
@@ -266,5 +266,5 @@ func verdictOf(d bot.Decision) string {
 	for _, a := range d.Needs.Approvals {
 		counts[strings.Join(a.From, "+")] = a.Count
 	}
-	return writeVerdict(d.Needs.Confirm, d.Needs.Reason, slices.Clone(d.Needs.Ticket), counts)
+	return writeVerdict(d.Needs.Confirm, d.Needs.Reason, d.Needs.StepUp, slices.Clone(d.Needs.Ticket), counts)
 }

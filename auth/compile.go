@@ -131,7 +131,7 @@ func (c *compiler) require(i int, r Require) {
 	places := c.places(r.Targets, r.Flags)
 	c.reachable(r.Permissions, kinds, r.Targets, r.Flags)
 	c.index(&c.p.requireIndex, int32(i), []uint32{everybody}, permissions, places, len(r.Targets)+len(r.Flags) == 0)
-	needs := bot.Needs{Confirm: r.Confirm, Reason: r.Reason}
+	needs := bot.Needs{Confirm: r.Confirm, Reason: r.Reason, StepUp: r.StepUp}
 	if a := r.Approvals; a != nil {
 		needs.Approvals = []bot.ApprovalRule{c.approvals(*a)}
 	}
@@ -145,7 +145,7 @@ func (c *compiler) require(i int, r Require) {
 		}
 	}
 	if needs.None() {
-		c.fail("it asks for nothing; give confirm, approvals, reason or ticket")
+		c.fail("it asks for nothing; give confirm, approvals, reason, ticket or step_up")
 	}
 	c.p.requires = append(c.p.requires, requirement{label: c.name(), needs: needs})
 }

@@ -57,7 +57,7 @@ var faultyRules = []struct {
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "run..*"} },
 		`config.toml:41: grant 1: permission "run..*": it has an empty segment; write a name, a family such as "run.*", or "*"`},
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "planet.*"} },
-		`config.toml:41: grant 1: there is no permission "planet.*"; there are audit, break-glass, deploy, freeze, freeze.override, halt, history, lock, lock.steal, order.override, release.override, restart and 7 more`},
+		`config.toml:41: grant 1: there is no permission "planet.*"; there are audit, break-glass, deploy, freeze, freeze.override, halt, history, lock, lock.steal, order.override, release.override, restart and 8 more`},
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "self"} },
 		`config.toml:41: grant 1: "self" is no permission to give or take: every declared person may ask about their own rights`},
 	{"Grant.Targets", func(r *Rules) { r.Grants[0].Targets = nil },
@@ -111,11 +111,15 @@ var faultyRules = []struct {
 	{"Require.Flags", func(r *Rules) { r.Requires[0].Flags = []string{"/"} },
 		`config.toml:80: require 1: flag "/": it needs two segments with one slash between them; expected ENVIRONMENT/FLAG, such as "prod/new-checkout" or "staging/*"`},
 	{"Require.Confirm", func(r *Rules) { r.Requires[2].Confirm = false },
-		`config.toml:90: require 3: it asks for nothing; give confirm, approvals, reason or ticket`},
+		`config.toml:90: require 3: it asks for nothing; give confirm, approvals, reason, ticket or step_up`},
 	{"Require.Reason", func(r *Rules) {
 		r.Requires[2] = Require{Where: "config.toml:90", Permissions: []string{"deploy"}, Reason: false}
 	},
-		`config.toml:90: require 3: it asks for nothing; give confirm, approvals, reason or ticket`},
+		`config.toml:90: require 3: it asks for nothing; give confirm, approvals, reason, ticket or step_up`},
+	{"Require.StepUp", func(r *Rules) {
+		r.Requires[2] = Require{Where: "config.toml:90", Permissions: []string{"deploy"}, StepUp: false}
+	},
+		`config.toml:90: require 3: it asks for nothing; give confirm, approvals, reason, ticket or step_up`},
 	{"Require.Approvals", func(r *Rules) { r.Requires[0].Approvals.Count = 0 },
 		`config.toml:80: require 1: approvals.count is 0; expected 1 or more`},
 	{"Require.Approvals", func(r *Rules) { r.Requires[0].Approvals.From = []string{"ser"} },

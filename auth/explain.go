@@ -73,10 +73,22 @@ func NeedsText(n bot.Needs) string {
 	for _, ticket := range n.Ticket {
 		parts = append(parts, "a reason that matches "+ticket)
 	}
+	if n.StepUp {
+		parts = append(parts, "a code of "+CodeOf(n))
+	}
 	if len(parts) == 0 {
 		return "nothing"
 	}
 	return list(parts, "and")
+}
+
+// CodeOf says whose one-time code a step-up asks for: whoever approves, or the
+// asker where nobody does.
+func CodeOf(n bot.Needs) string {
+	if len(n.Approvals) > 0 {
+		return "each approver"
+	}
+	return "the asker"
 }
 
 // changes says what would have turned the answer.

@@ -76,6 +76,8 @@ func TestNeedsText(t *testing.T) {
 		"a confirmation": {Confirm: true},
 		"2 approvals":    {Approvals: []bot.ApprovalRule{{Count: 2}}},
 		"1 approval from lead or sre and a reason": {Reason: true, Approvals: []bot.ApprovalRule{{Count: 1, From: []string{"lead", "sre"}}}},
+		"1 approval and a code of each approver":   {StepUp: true, Approvals: []bot.ApprovalRule{{Count: 1}}},
+		"a confirmation and a code of the asker":   {StepUp: true, Confirm: true},
 		"a reason that matches OPS-1":              {Reason: true, Ticket: []string{"OPS-1"}},
 	} {
 		if got := NeedsText(n); got != want {
@@ -145,7 +147,7 @@ func TestNoChangeGoesUnseen(t *testing.T) {
 		return &Rules{
 			Grants:   []Grant{{"w", []string{"a"}, []string{"b"}, []string{"c"}, []string{"d"}, []string{"e"}, []string{"f"}, []string{"g"}}},
 			Denies:   []Deny{{"w", []string{"a"}, []string{"b"}, []string{"c"}, []string{"d"}, []string{"e"}, []string{"f"}, []string{"g"}, "h"}},
-			Requires: []Require{{"w", []string{"a"}, []string{"b"}, []string{"c"}, true, &bot.ApprovalRule{Count: 1, From: []string{"d"}}, true, "e"}},
+			Requires: []Require{{"w", []string{"a"}, []string{"b"}, []string{"c"}, true, &bot.ApprovalRule{Count: 1, From: []string{"d"}}, true, "e", true}},
 		}
 	}
 	describe := func(r *Rules) Snapshot { return (&Policy{rules: *r, zone: time.UTC}).Snapshot(nil, nil) }

@@ -72,8 +72,29 @@ func (p *Policy) pose(q *question, r bot.Request, permission int) {
 // r.Resources, and what must happen first. Unknown accounts and all standings
 // but Member are refused without a hint. A request about no resource at all is
 // refused, except for bot.MayAskSelf. Hours need r.At: without it grants with
-// hours do not hold, and denies with hours do.
+// hours do not hold, and denies with hours do. A role that is in doubt is not
+// held where it would permit, and is held where it would deny; a refusal says
+// what is not known.
 func (p *Policy) Decide(r bot.Request) bot.Decision {
+	return doubted(p.decide(r), r.Who)
+}
+
+// doubted has a refusal say what about who could not be found out: it may be
+// why.
+func doubted(d bot.Decision, who bot.Identity) bot.Decision {
+	if d.Allowed {
+		return d
+	}
+	for _, doubt := range who.Doubts {
+		if d.Near != "" {
+			d.Near += "; "
+		}
+		d.Near += doubt.Say
+	}
+	return d
+}
+
+func (p *Policy) decide(r bot.Request) bot.Decision {
 	if p.match.refuses(r.Who) {
 		return refusal(r.Who)
 	}
@@ -143,6 +164,15 @@ func (p *Policy) denied(q *question) int32 {
 	best := int32(-1)
 	if len(p.denies) == 0 {
 		return best
+	}
+	if len(q.Who.Doubts) > 0 {
+		feared, who := *q, q.Who
+		who.Roles = slices.Clone(who.Roles)
+		for _, doubt := range who.Doubts {
+			who.Roles = append(who.Roles, doubt.Role)
+		}
+		feared.subjects = p.match.subjects(p, who)
+		q = &feared
 	}
 	for _, resource := range q.Resources {
 		if i := p.first(&p.denyIndex, p.denies, q, p.place(resource)); i >= 0 && (best < 0 || i < best) {
@@ -226,6 +256,7 @@ func (p *Policy) require(q *question, d *bot.Decision) {
 func strengthen(n *bot.Needs, more bot.Needs) {
 	n.Confirm = n.Confirm || more.Confirm
 	n.Reason = n.Reason || more.Reason
+	n.StepUp = n.StepUp || more.StepUp
 	for _, ticket := range more.Ticket {
 		if !slices.Contains(n.Ticket, ticket) {
 			n.Ticket = append(n.Ticket, ticket)
@@ -275,9 +306,13 @@ func refusal(who bot.Identity) bot.Decision {
 // resource. That nobody approves their own action is checked by the caller,
 // who knows the asker: by person and by account.
 func (p *Policy) MayApprove(r bot.Request, rule bot.ApprovalRule) bot.Decision {
+	return doubted(p.mayApprove(r, rule), r.Who)
+}
+
+func (p *Policy) mayApprove(r bot.Request, rule bot.ApprovalRule) bot.Decision {
 	r.Permission = bot.MayApproveRun
 	if len(rule.From) == 0 || p.match.refuses(r.Who) {
-		d := p.Decide(r)
+		d := p.decide(r)
 		d.Needs, d.Require = bot.Needs{}, ""
 		return d
 	}

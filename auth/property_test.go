@@ -34,7 +34,7 @@ func mustCompile(t *rapid.T, r Rules) *Policy {
 
 // atLeast reports whether needs a ask for all that b asks for.
 func atLeast(a, b bot.Needs) bool {
-	if b.Confirm && !a.Confirm || b.Reason && !a.Reason {
+	if b.Confirm && !a.Confirm || b.Reason && !a.Reason || b.StepUp && !a.StepUp {
 		return false
 	}
 	for _, ticket := range b.Ticket {

@@ -161,6 +161,7 @@ func needed(v compared) (changes []Change) {
 	}
 	add(v.was.Confirm, v.is.Confirm, "a confirmation")
 	add(v.was.Reason, v.is.Reason, "a reason")
+	add(v.was.StepUp, v.is.StepUp, "a one-time code")
 	for _, s := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(v.was.Ticket, v.is.Ticket)))) {
 		add(slices.Contains(v.was.Ticket, s), slices.Contains(v.is.Ticket, s), "a ticket like "+s)
 	}

@@ -39,7 +39,7 @@ func drawRules(t *rapid.T, name string, zone *time.Location) Rules {
 	}
 	for range rapid.IntRange(0, 2).Draw(t, name+"requires") {
 		r.Requires = append(r.Requires, Require{Permissions: some([]string{"deploy", "rollback"}, 1, "permissions"), Targets: some(targets, 0, "targets"),
-			Confirm: true, Reason: rapid.Bool().Draw(t, name+"reason")})
+			Confirm: true, Reason: rapid.Bool().Draw(t, name+"reason"), StepUp: rapid.Bool().Draw(t, name+"step-up")})
 	}
 	return r
 }
@@ -137,6 +137,7 @@ func TestReviewSays(t *testing.T) {
 		"nobody":     {func(r *Rules) { r.Grants = r.Grants[1:] }, []string{"- nobody may deploy cart/prod, shop/prod, shop/staging any more; before: zoe"}},
 		"no approval": {func(r *Rules) { r.Requires[0] = Require{Permissions: []string{"deploy"}, Confirm: true} },
 			[]string{"+ deploy of cart/prod, shop/prod no longer needs an approval", "- deploy of cart/prod, shop/prod, shop/staging needs a confirmation"}},
+		"a code":         {func(r *Rules) { r.Requires[0].StepUp = true }, []string{"- deploy of cart/prod, shop/prod needs a one-time code"}},
 		"more approvals": {func(r *Rules) { r.Requires[0].Approvals = &bot.ApprovalRule{Count: 2} }, []string{"- deploy of cart/prod, shop/prod needs 2 approvals"}},
 		"other approvers": {func(r *Rules) { r.Requires[0].Approvals = &bot.ApprovalRule{Count: 1, From: []string{"ops"}} },
 			[]string{"+ deploy of cart/prod, shop/prod needs 1 approval from ops, no longer 1 approval",

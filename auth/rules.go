@@ -65,6 +65,7 @@ type Require struct {
 	Approvals   *bot.ApprovalRule // nil when none are needed
 	Reason      bool
 	Ticket      string // a regular expression that the reason must match
+	StepUp      bool   // a second factor with what lets the action run
 }
 
 // Rules is the whole policy as configured, and the names that it may speak of.

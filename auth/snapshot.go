@@ -53,6 +53,9 @@ func (p *Policy) Describe() []string {
 		if r.Reason {
 			asks = append(asks, "a reason")
 		}
+		if r.StepUp {
+			asks = append(asks, "step-up")
+		}
 		lines = append(lines, canonical("require", append(asks, quoted("ticket", r.Ticket))...))
 	}
 	slices.Sort(lines)

@@ -170,7 +170,9 @@ func randomWorld(r *rand.Rand, zone *time.Location) world {
 				q.Flags = randomPatterns(r, worldEnvs, worldFlags, 2)
 			}
 		}
-		switch r.IntN(4) {
+		switch r.IntN(5) {
+		case 4:
+			q.StepUp = true
 		case 0:
 			q.Confirm = true
 		case 1:

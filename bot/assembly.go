@@ -38,7 +38,10 @@ type ChatOptions struct {
 	// Forms asks for what lines lack; nil where there are none.
 	Forms Forms
 	// Home is what an account sees when it opens the bot by itself.
-	Home    Home
+	Home Home
+	// Setup opens the network before there is a configuration, for Manifester and
+	// Surveyor alone: keys that these find out may be missing from Raw.
+	Setup   bool
 	Version string
 }
 
@@ -51,4 +54,7 @@ type ChatType struct {
 	// a sentence, and gives "" where it can; "NETWORK:*" is every channel of the
 	// network. Nil where every channel may be one that somebody writes in.
 	NoRule func(c ChannelID) string
+	// Groups is what the ids of this network's groups begin with in [[role]],
+	// "slack-group"; then its Chat has Memberships. "" where it has none.
+	Groups string
 }

@@ -1,5 +1,7 @@
 package bot
 
+import "slices"
+
 // Tone is how a card should look at a glance.
 type Tone string
 
@@ -59,6 +61,48 @@ type Card struct {
 	Buttons  []Button `json:"buttons,omitempty"`
 	Footer   string   `json:"footer,omitempty"`
 	Link     string   `json:"link,omitempty"`
+	Image    *Image   `json:"image,omitempty"`
+	// Rest marks a card that shows what another one's message did not; see
+	// Spiller.
+	Rest bool `json:"rest,omitempty"`
+}
+
+// Each gives the card with f applied to every text of it that is shown; keys,
+// numbers and the buttons' tokens stay. c and what it points to are not changed.
+func (c Card) Each(f func(string) string) Card {
+	all := func(list []string) []string {
+		out := slices.Clone(list)
+		for i, s := range out {
+			out[i] = f(s)
+		}
+		return out
+	}
+	c.Title, c.Text, c.Footer, c.Link, c.Lines = f(c.Title), f(c.Text), f(c.Footer), f(c.Link), all(c.Lines)
+	c.Fields, c.Buttons = slices.Clone(c.Fields), slices.Clone(c.Buttons)
+	for i := range c.Fields {
+		c.Fields[i].Value = f(c.Fields[i].Value)
+	}
+	for i := range c.Buttons {
+		c.Buttons[i].Line = f(c.Buttons[i].Line)
+	}
+	if c.Table != nil {
+		t := Table{Columns: c.Table.Columns, Rows: make([][]string, len(c.Table.Rows))}
+		for i, row := range c.Table.Rows {
+			t.Rows[i] = all(row)
+		}
+		c.Table = &t
+	}
+	if c.Progress != nil {
+		g := *c.Progress
+		g.Text = f(g.Text)
+		c.Progress = &g
+	}
+	if c.Image != nil {
+		i := *c.Image
+		i.Alt = f(i.Alt)
+		c.Image = &i
+	}
+	return c
 }
 
 // Field is one labelled value.
@@ -89,6 +133,14 @@ type Button struct {
 	Line   string `json:"line"`
 	Token  string `json:"token,omitempty"`
 	Danger bool   `json:"danger,omitempty"`
+	// Code says that the line takes a one-time code of whoever sends it. A network
+	// that has forms asks for it; others say to type it behind the line.
+	Code bool `json:"code,omitempty"`
+	// Twice has a network that can ask whoever presses it once more.
+	Twice bool `json:"twice,omitempty"`
+	// Not is the account that would be refused, "" for none: a network that
+	// shows the card to that one alone leaves the button out.
+	Not AccountID `json:"not,omitempty"`
 }
 
 // Reply is what a command answers: the card, without key and addresses, which

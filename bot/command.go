@@ -23,6 +23,9 @@ const (
 	TypeText        ParamType = "text"        // quoted text, or one word
 	TypeLine        ParamType = "line"        // the rest of the line as typed
 	TypeFlag        ParamType = "switch"      // an option without a value
+	// TypeCode is a one-time code of a second factor. It is taken off the line
+	// before that is kept or parsed, so no Args hold it; see Message.Code.
+	TypeCode ParamType = "code"
 )
 
 // Param declares one argument, once: parsing, usage errors, help, completion
@@ -77,6 +80,9 @@ type Call struct {
 	Command string    `json:"command"`
 	Args    Args      `json:"args,omitempty"`
 
+	// Factor is the second factor that was shown with the message.
+	Factor Factor `json:"factor,omitempty"`
+
 	// Bound is the digest of the Spec that a pressed button was shown with;
 	// "" for a typed line.
 	Bound string `json:"bound,omitempty"`
@@ -111,8 +117,9 @@ type Command struct {
 	Read func(ctx context.Context, c Call) (Reply, error)
 	// Plan reads providers and says what would be done; it changes nothing.
 	Plan func(ctx context.Context, c Call) (Plan, error)
-	// Answer decides about a run that waits (confirm, approve, deny, cancel).
-	// It checks rights on the run itself and records what it does.
+	// Answer decides about a run that waits (confirm, approve, deny, cancel), or
+	// changes what is the asker's own (totp enrol). It checks rights itself,
+	// finishes the message and records what it does; what it replies was said.
 	Answer func(ctx context.Context, c Call) (Reply, error)
 
 	// Workflows execute the Specs that Plan makes; older versions stay listed

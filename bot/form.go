@@ -15,7 +15,7 @@ const (
 
 // Input is one entry of a form. Every string in it is plain text.
 type Input struct {
-	Name     string // of the parameter or option that it fills
+	Name     string // of the parameter or option that it fills: lower-case words with hyphens
 	Label    string
 	Hint     string
 	Kind     InputKind
@@ -36,27 +36,43 @@ type Form struct {
 	Submit string // what the button that sends it says
 }
 
+// Entry is what somebody entered into a form, so far or in the end. Account and
+// Standing are taken from the payload that brought it, as those of a Message are.
+type Entry struct {
+	Token    string
+	Account  AccountID
+	Standing Standing
+	// ID is the Message.ID of what is made of it. A network that delivers the same
+	// entries twice must give them the same ID.
+	ID     string
+	Values map[string]string // by Input.Name; what is empty may be left out
+}
+
 // Forms gives forms to chat networks that can show them. Safe for concurrent
-// use; the first two methods answer within what a network allows for opening a
-// form (three seconds).
+// use; Form and Choices answer within what a network allows for opening a form
+// (three seconds).
 type Forms interface {
 	// Form gives the form that m, a line or a pressed button, needs before it can
 	// be acted on, and false when it needs none, or nothing that its account may
-	// know of. The message is not in the inbox yet, and nothing is done with it.
+	// know of: then m is handed to Inbound.Receive, which answers it. The message
+	// is not in the inbox yet, and nothing is done with it.
 	Form(ctx context.Context, m Message) (Form, bool)
-	// Choices gives at most limit values for a pick, those first that continue
-	// what is typed so far, filtered by what the account may do. entered are the
-	// other values by name.
-	Choices(ctx context.Context, token string, account AccountID, input, typed string, entered map[string]string, limit int) []string
+	// Choices gives at most limit values for a pick, those that continue what is
+	// typed so far, filtered by what the account may do; where a value need not be
+	// one that is known, what is typed is among them. The ID of e is not used.
+	Choices(ctx context.Context, e Entry, input, typed string, limit int) []string
 	// Entered gives the message that the entries make, to be handed to
-	// Inbound.Receive under the ID given. faults say by input what is wrong with
-	// it, one sentence each; then the form stays open and nothing was used up. An
-	// error of kind NotFound says that the form expired or was used, of kind
-	// Denied that it is another's.
-	Entered(ctx context.Context, token string, account AccountID, id string, values map[string]string) (m Message, faults map[string]string, err error)
+	// Inbound.Receive. faults say by input what is wrong with it, one sentence
+	// each; then the form stays open and nothing was used up. Given the same ID
+	// again it gives a message of that ID again, so that one which could not be
+	// received is not lost and one that was is recognised. An error of kind
+	// NotFound says that the form expired or was used, of kind Denied that it is
+	// another's; any other that it can be tried again.
+	Entered(ctx context.Context, e Entry) (m Message, faults map[string]string, err error)
 }
 
 // Home gives what an account sees when it opens the bot by itself: what waits
 // for it, what is running, and what is live where, each as a card. It has the
-// account's own rights and records a read like any other.
+// account's own rights and its reads are recorded like any other. Nil says that
+// nothing new can be shown now.
 type Home func(ctx context.Context, account AccountID, standing Standing) []Card

@@ -53,6 +53,8 @@ type Identity struct {
 	Standing Standing  `json:"standing"`
 	Person   string    `json:"person,omitempty"`
 	Roles    []string  `json:"roles,omitempty"`
+	// Doubts are of the moment and never kept.
+	Doubts []Doubt `json:"-"`
 }
 
 // Known reports whether a declared person owns the account and the network

@@ -21,15 +21,16 @@ type Message struct {
 	// Press is the opaque token of the button that was pressed, or "".
 	Press string `json:"press,omitempty"`
 	// On is the network's reference of the message that the pressed button was
-	// on, as Chat.Deliver gave it; "" where the network does not say.
+	// on, as Chat.Deliver gave it; OnHome for what the account sees when it opens
+	// the bot by itself; "" where the network does not say.
 	On string `json:"on,omitempty"`
 	// Code is a one-time code of a second factor that came with the message. It
 	// is checked when the message is received and never stored; what came of it
 	// is Factor.
 	Code string `json:"-"`
-	// Factor says which second factor was shown with this message: "totp", or ""
-	// for none. Set by who receives the message, never by an adapter.
-	Factor string `json:"factor,omitempty"`
+	// Factor says which second factor was shown with this message. Set by who
+	// receives the message, never by an adapter.
+	Factor Factor `json:"factor,omitempty"`
 	// Edited marks an edit of, or an unfurl added to, an earlier message. It
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
@@ -37,6 +38,44 @@ type Message struct {
 	// Seal marks the stored message as written by the bot; adapters leave it
 	// empty.
 	Seal string `json:"seal,omitempty"`
+}
+
+// OnHome is Message.On of a button of the account's Home, which the network shows
+// to nobody else.
+const OnHome = "home"
+
+// Factor is what came of the code of a second factor that a message brought.
+// Values are persisted in messages, runs and records.
+type Factor string
+
+// The closed set of factors.
+const (
+	NoFactor   Factor = ""     // no code came, or none that could be checked
+	FactorTOTP Factor = "totp" // a code of the person's authenticator, good and used up with this message
+	// FactorNew is a good code of an authenticator that is being enrolled. It
+	// shows that the enrolment works, and nothing else.
+	FactorNew    Factor = "new totp"
+	FactorWrong  Factor = "wrong"        // the code was none
+	FactorUsed   Factor = "used"         // the code was good, and used before
+	FactorLocked Factor = "locked"       // too many codes were wrong; this one was not looked at
+	FactorNone   Factor = "not enrolled" // there is nothing to check a code against
+	FactorLost   Factor = "unreadable"   // what is kept of the person cannot be read with the key there is
+)
+
+// Shown reports whether a second factor of the person was shown.
+func (f Factor) Shown() bool { return f == FactorTOTP }
+
+// Refused reports whether a code came that did not hold.
+func (f Factor) Refused() bool { return f == FactorWrong || f == FactorUsed || f == FactorLocked }
+
+// Confidential is implemented by a Chat that can say something to one account so
+// that nobody else can read it, now or later in the place where it was asked.
+// What no other account may see, such as a secret, is only said that way.
+type Confidential interface {
+	// Confide hands d.Card to the account d.To alone, at once or not at all. It is
+	// not tried again and nothing of the card is kept or logged; d.Channel is where
+	// it was asked for, which need not be where it is said. Its errors are *Error.
+	Confide(ctx context.Context, d Delivery) error
 }
 
 // Receipt is what an adapter needs for its acknowledgement, known from memory

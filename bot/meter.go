@@ -45,3 +45,10 @@ type Connection struct {
 // Connected is a Chat that holds a connection it can lose. That it is lost is
 // an alarm and a metric; the bot goes on.
 type Connected interface{ Connection() Connection }
+
+// ComesAndGoes is a Chat whose channels exist only while somebody is there,
+// such as a terminal's sessions. Kept is how long an unordered card waits for
+// somebody to come back. It is dropped then without a word, unless the network's
+// error says when to come again: nothing was lost, for the log and the audit
+// channel have what it told.
+type ComesAndGoes interface{ Kept() time.Duration }

@@ -31,6 +31,8 @@ const (
 	// reason or a ticket first, or a freeze or an order stands against it; another
 	// person reviews it afterwards.
 	MayBreakGlass Permission = "break-glass"
+	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
+	MayResetTOTP Permission = "totp.reset"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -66,5 +68,6 @@ func Permissions() []PermissionInfo {
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
 		{MayReadAudit, KindBot, "read the audit log"},
+		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}
 }

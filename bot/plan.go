@@ -52,6 +52,16 @@ type Obstacle struct {
 	// Permission is empty for what nobody can override, such as another's lock.
 	Permission Permission `json:"permission"`
 	Text       string     `json:"text"`
+	// Remedy is what ends the obstacle; it is told to those who may.
+	Remedy Remedy `json:"remedy,omitzero"`
+}
+
+// Remedy is a line that ends an obstacle, and the right that it takes.
+type Remedy struct {
+	Line       string     `json:"line"` // "lock shop staging --steal"
+	Does       string     `json:"does"` // "to take it"
+	Permission Permission `json:"permission"`
+	Resource   Resource   `json:"resource"`
 }
 
 // Plan is what a command would do. Making it reads only.

@@ -29,11 +29,15 @@ type Needs struct {
 	Approvals []ApprovalRule `json:"approvals,omitempty"`
 	Reason    bool           `json:"reason,omitempty"`
 	Ticket    []string       `json:"ticket,omitempty"` // regular expressions the reason must match, every one
+	// StepUp asks for a second factor, shown with the very message that lets the
+	// action run: each approval that counts, or what its asker says where nobody
+	// else is asked. Break-glass does not do without it.
+	StepUp bool `json:"step_up,omitempty"`
 }
 
 // None reports whether nothing is needed.
 func (n Needs) None() bool {
-	return !n.Confirm && len(n.Approvals) == 0 && !n.Reason && len(n.Ticket) == 0
+	return !n.Confirm && len(n.Approvals) == 0 && !n.Reason && len(n.Ticket) == 0 && !n.StepUp
 }
 
 // Decision is the answer: may, may not, or may once Needs are met; with the

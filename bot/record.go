@@ -60,10 +60,21 @@ type Record struct {
 	Commit     map[string]string `json:"commit,omitempty"` // name -> base64url SHA-256(salt, value)
 	Prev       string            `json:"prev"`             // hash of the record before; "" for the first
 
-	// Text is kept beside the hashed text: "line", "reason", "result", ...
+	// Text is kept beside the hashed text: "line", "summary", "reason",
+	// "result", ...
 	Text map[string]string `json:"-"`
 	// Erased names the Text values that were erased on purpose.
 	Erased []string `json:"-"`
+}
+
+// Words gives what a record says under name that people may have typed: a
+// "summary", "passed", "why" or "answer". They are in Text, so that they can be
+// erased; records of the first versions hold them in Detail.
+func (r Record) Words(name string) string {
+	if s := r.Text[name]; s != "" {
+		return s
+	}
+	return r.Detail[name]
 }
 
 // RecordFilter selects records; zero fields select all. Newest first.

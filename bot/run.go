@@ -31,6 +31,17 @@ func (s RunState) Settled() bool {
 	return true
 }
 
+// Word is how people are told of the state, the same in every place.
+func (s RunState) Word() string {
+	switch s {
+	case Succeeded:
+		return "done"
+	case RolledBack:
+		return "failed, rolled back"
+	}
+	return string(s)
+}
+
 // Approval is one person's yes to one digest.
 type Approval struct {
 	Account AccountID `json:"account"`
@@ -38,6 +49,7 @@ type Approval struct {
 	Digest  string    `json:"digest"`
 	Rules   []int     `json:"rules"` // indexes of the approval rules it counts towards
 	At      time.Time `json:"at"`
+	Factor  Factor    `json:"factor,omitempty"` // the second factor that came with it
 }
 
 // Review is one person's look at what another did by break-glass.
@@ -46,6 +58,7 @@ type Review struct {
 	Person  string    `json:"person"`
 	Note    string    `json:"note,omitempty"`
 	At      time.Time `json:"at"`
+	Factor  Factor    `json:"factor,omitempty"` // the second factor that came with it
 }
 
 // Run is one accepted call on its way. It is persisted as JSON; fields are
@@ -59,8 +72,10 @@ type Run struct {
 	Digest   string   `json:"digest,omitempty"`  // of Plan.Spec
 	Decision Decision `json:"decision,omitzero"` // the one Needs were taken from
 
-	Confirmed time.Time  `json:"confirmed,omitzero"`
-	Approvals []Approval `json:"approvals,omitempty"`
+	Confirmed time.Time `json:"confirmed,omitzero"`
+	// ConfirmFactor is the second factor that came with the confirmation.
+	ConfirmFactor Factor     `json:"confirm_factor,omitempty"`
+	Approvals     []Approval `json:"approvals,omitempty"`
 	// Waived is what rules ask for and break-glass did without.
 	Waived Needs `json:"waived,omitzero"`
 	// Broke says that it acted by break-glass; then Review is another person's

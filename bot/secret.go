@@ -34,6 +34,9 @@ type Secret struct {
 	value func() (string, error)
 }
 
+// Redacted stands where a secret was, in whatever is recorded, stored or shown.
+const Redacted = "[redacted]"
+
 const (
 	// maxSecret bounds the value of a secret, in bytes.
 	maxSecret = 64 << 10

@@ -29,11 +29,11 @@ func (r Run) Pending() bool { return r.Parent != 0 && r.State == Queued && r.Sta
 
 // Standing says in words how the run stands, such as "running", or for a Sequel
 // when it is due.
-func (r Run) Standing() string {
+func (r Run) Standing(z Zone) string {
 	if r.Pending() {
-		return "due " + r.NotBefore.UTC().Format("01-02 15:04")
+		return "due " + z.Minute(r.NotBefore)
 	}
-	return string(r.State)
+	return r.State.Word()
 }
 
 // Moment gives a time of these weeks as people read it, in UTC: "11-21 14:05 UTC".

@@ -27,6 +27,7 @@ import (
 	"quarterdeck/commands/runs"
 	"quarterdeck/commands/scale"
 	"quarterdeck/commands/status"
+	"quarterdeck/commands/totp"
 	"quarterdeck/commands/unlock"
 	"quarterdeck/commands/whoami"
 )
@@ -34,7 +35,7 @@ import (
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
 	return slices.Concat([]bot.Command{
-		deploy.New(n.Catalog, n.Ledger),
+		deploy.New(n.Catalog, n.Ledger, n.Runs),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
 		scale.New(n.Catalog, n.Runs),
@@ -42,18 +43,18 @@ func All(n app.CommandNeeds) []bot.Command {
 		unlock.New(n.Guard),
 		halt.New(n.Guard),
 		resume.New(n.Guard),
-		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard),
-		history.New(n.Catalog, n.Runs, n.Policy, n.Log),
+		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard, n.Zone),
+		history.New(n.Catalog, n.Runs, n.Policy, n.Log, n.Zone),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),
 		cancel.New(n.Runs),
 		review.New(n.Runs),
-		runs.New(n.Catalog, n.Runs, n.Policy),
-		run.New(n.Runs, n.Log, n.Policy),
-		audit.New(n.Log),
+		runs.New(n.Catalog, n.Runs, n.Policy, n.Zone),
+		run.New(n.Runs, n.Log, n.Policy, n.Zone),
+		audit.New(n.Log, n.Zone),
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), totp.All(n.Codes), action.All(n.Actions))
 }

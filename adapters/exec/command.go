@@ -1,6 +1,7 @@
 package execprovider
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
 )
 
 // defaultPath is the PATH of a bot that has none.
@@ -43,6 +45,19 @@ func (d *deployer) environment(action string) (env []string, hide secrets, err e
 	slices.Sort(env[1:])
 	return env, hide, nil
 }
+
+// Lacks implements provider.Lacking.
+func (p *execProvider) Lacks() (all []provider.Lack) {
+	d := &deployer{execProvider: p}
+	for _, name := range slices.Sorted(maps.Keys(p.settings.Env)) {
+		if _, _, err := d.lookUp(name, p.settings.Env[name]); err != nil {
+			all = append(all, provider.Lack{Key: []string{"env", name}, Why: bot.Sentence(err, "")})
+		}
+	}
+	return all
+}
+
+var _ provider.Lacking = (*execProvider)(nil)
 
 // lookUp resolves a value that is a reference to a secret, as it is now.
 func (d *deployer) lookUp(name, value string) (resolved string, secret bool, err error) {

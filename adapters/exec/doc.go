@@ -16,7 +16,9 @@
 // or url is progress; every other line is log. Exit status 0 is done, 1 failed,
 // 2 refused (nothing was done) and 75 try again later (nothing was done). The
 // message of a last line with the phase "done" or percent 100 is the result. When
-// the status is not 0 the last phase tells more: "rolled-back" or "restored"
+// the status is not 0, the reason is the message of a last line with the phase
+// "failed", "refused", "busy" or one of those below, else the last line of
+// standard error, else the last message or line; and the last phase tells more: "rolled-back" or "restored"
 // (the old state is back), "partly-done", "aborted" (stopped on request) and
 // "unknown" (the program cannot tell either).
 //

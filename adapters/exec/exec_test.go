@@ -58,7 +58,7 @@ func TestHowItEnds(t *testing.T) {
 		{"v4", "", bot.OpRolledBack, "v4 never became healthy; v1 is back", 1},
 		{"refuse", "", bot.OpFailed, "refused: refuse is not signed", 1},
 		{"busy", "", bot.OpSucceeded, "busy is live", 3},
-		{"crash", "", bot.OpFailed, "replacing 1 of 2", 1},
+		{"crash", "", bot.OpFailed, "segmentation of the market", 1},
 		{"puzzled", "", bot.OpUnknown, "the connection broke", 1},
 		{"slow", `timeout = "300ms"`, bot.OpFailed, "it was stopped after 300ms: stopped; v1 is back", 1},
 		{"stubborn", "timeout = \"300ms\"\nkill_after = \"100ms\"", bot.OpFailed,

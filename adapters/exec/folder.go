@@ -45,14 +45,17 @@ const (
 
 // exit is how an attempt ended. Cause is why the shim ended it, if it did.
 type exit struct {
-	Code     int       `json:"code"`
-	Signal   string    `json:"signal,omitempty"`
-	Cause    string    `json:"cause,omitempty"`
-	Killed   bool      `json:"killed,omitempty"` // TERM was not enough
-	Error    string    `json:"error,omitempty"`  // the command could not be started
-	Progress progress  `json:"progress"`
-	LastLine string    `json:"last_line,omitempty"`
-	At       time.Time `json:"at"`
+	Code     int      `json:"code"`
+	Signal   string   `json:"signal,omitempty"`
+	Cause    string   `json:"cause,omitempty"`
+	Killed   bool     `json:"killed,omitempty"` // TERM was not enough
+	Error    string   `json:"error,omitempty"`  // the command could not be started
+	Progress progress `json:"progress"`
+	LastLine string   `json:"last_line,omitempty"`
+	// LastError is the last line of standard error; absent where an older
+	// version watched.
+	LastError string    `json:"last_error,omitempty"`
+	At        time.Time `json:"at"`
 }
 
 const (

@@ -68,8 +68,9 @@ type output struct {
 	err     error // of writing the log; the command must not suffer from it
 	room    int
 	tail    [][]byte
-	dropped int // lines that are only in tail, or nowhere any more
-	last    string
+	dropped int    // lines that are only in tail, or nowhere any more
+	last    string // line of log, and of those that were written as errors
+	wrong   string
 	now     progress
 	changed bool
 
@@ -130,7 +131,7 @@ func (o *output) read(r *os.File, protocol bool) {
 	for {
 		line, err := in.ReadSlice('\n')
 		if len(line) > 0 {
-			o.take(bytes.TrimRight(line, "\r\n"), protocol && !errors.Is(err, bufio.ErrBufferFull))
+			o.take(bytes.TrimRight(line, "\r\n"), protocol, errors.Is(err, bufio.ErrBufferFull))
 		}
 		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a long line
 			_, err = in.ReadSlice('\n')
@@ -141,10 +142,12 @@ func (o *output) read(r *os.File, protocol bool) {
 	}
 }
 
-func (o *output) take(line []byte, protocol bool) {
+// take takes one line, of standard output or else of standard error; long says
+// that this is only its beginning.
+func (o *output) take(line []byte, standard, long bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if protocol && o.now.merge(bytes.TrimSpace(line)) {
+	if standard && !long && o.now.merge(bytes.TrimSpace(line)) {
 		o.changed = true
 		return
 	}
@@ -153,6 +156,9 @@ func (o *output) take(line []byte, protocol bool) {
 	}
 	if len(line) > 0 {
 		o.last = string(line)
+		if !standard {
+			o.wrong = o.last
+		}
 	}
 	if o.dropped == 0 && len(line)+1 <= o.room {
 		o.room -= len(line) + 1
@@ -181,8 +187,9 @@ func (o *output) latest() (p progress, changed bool) {
 	return o.now, changed
 }
 
-// close writes the last lines and gives the last progress and line of log.
-func (o *output) close() (p progress, last string) {
+// close writes the last lines and gives the last progress, the last line of log
+// and the last that was written as an error.
+func (o *output) close() (p progress, last, wrong string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if lost := o.dropped - len(o.tail); lost > 0 {
@@ -195,5 +202,5 @@ func (o *output) close() (p progress, last string) {
 	for _, r := range o.pipes {
 		_ = r.Close() // it was read to its end, or given up
 	}
-	return o.now, o.last
+	return o.now, o.last, o.wrong
 }

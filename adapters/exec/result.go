@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -73,10 +74,18 @@ func (l *look) outcome() (bot.OpState, string) {
 	return bot.OpFailed, said
 }
 
-// said is the reason for an end that was not a success: the program's last
-// message, else its last line, else how it ended.
+// closing are the phases whose message tells of the end, and not of the way.
+var closing = []string{"done", "failed", "aborted", "refused", "busy", "rolled-back", "restored", "partly-done", "unknown"}
+
+// said is the reason for an end that was not a success: the message that the
+// program ended with, else the last that it wrote as an error, else its last
+// message, its last line, or how it ended. A message of the way there is not what
+// went wrong, where the program says that too.
 func (l *look) said() string {
 	e := l.st.exit
+	if text := l.sentence(e.LastError); text != "" && e.Cause == "" && !(slices.Contains(closing, e.Progress.Phase) && e.Progress.Message != "") {
+		return text
+	}
 	if text := l.sentence(e.Progress.Message); text != "" {
 		return text
 	}

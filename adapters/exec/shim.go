@@ -160,7 +160,7 @@ func (w *watcher) run() error {
 		out.abandon()
 		<-read
 	}
-	end.Progress, end.LastLine = out.close()
+	end.Progress, end.LastLine, end.LastError = out.close()
 	return w.finish(end, noted)
 }
 

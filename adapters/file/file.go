@@ -222,13 +222,18 @@ func text(card bot.Card) []string {
 			}
 		}
 	}
-	add(card.Title)
+	if !repeated(card) {
+		add(card.Title)
+	}
 	add(card.Text)
 	if card.Progress != nil {
 		add(card.Progress.Text)
 	}
 	for _, f := range card.Fields {
 		add(f.Name + ": " + strings.ReplaceAll(f.Value, "\n", ", "))
+	}
+	if card.Image != nil {
+		add("picture: " + card.Image.Alt)
 	}
 	add(card.Footer)
 	add(card.Link)
@@ -245,6 +250,14 @@ func text(card bot.Card) []string {
 		lines = append(lines, "| "+clean(strings.TrimRight(l, "\r\n")))
 	}
 	return lines
+}
+
+// repeated reports whether the text says all of the title again: a sentence too
+// long for a title stands below its beginning, and a line has room for it once.
+func repeated(card bot.Card) bool {
+	whole := strings.Join(strings.Fields(card.Text), " ")
+	head, cut := strings.CutSuffix(card.Title, "…")
+	return whole != "" && (whole == card.Title || cut && strings.HasPrefix(whole, head))
 }
 
 // clean writes out characters that would steer a terminal the file is shown

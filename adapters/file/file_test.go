@@ -73,6 +73,22 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// What is too long for a title stands below it as a whole, and in a line once.
+func TestLongSentenceOnce(t *testing.T) {
+	dir := t.TempDir()
+	long := "dev overrode: " + strings.Repeat("the release is bad ", 20) + "(reason: it is not)"
+	if _, err := New(dir, nil).Deliver(t.Context(), bot.Delivery{Channel: "file:a", Card: bot.Card{Title: long[:180] + "…", Text: long}}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(raw), "dev overrode"); n != 1 || !strings.Contains(string(raw), long) {
+		t.Errorf("it is there %d times: %s", n, raw)
+	}
+}
+
 func TestEditOfACardFromBeforeARestartIsAppended(t *testing.T) {
 	dir := t.TempDir()
 	ref := deliver(t, New(dir, fixedClock{noon}), bot.Delivery{Channel: "file:a", Card: bot.Card{Key: "k", Title: "running"}})

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/provider"
 )
 
 // fixed is a token that somebody made: read anew for every request, so that one
@@ -29,6 +30,25 @@ type fixed struct{ secret bot.Secret }
 func (f fixed) token(context.Context) (string, error) { return f.secret.Value() }
 
 func (f fixed) refused(string) bool { return false }
+
+// Lacks tries the secrets that the provider's table names, and asks GitHub
+// nothing.
+func (p *githubProvider) Lacks() []provider.Lack {
+	var key string
+	var err error
+	switch a := p.client.auth.(type) {
+	case fixed:
+		key = "token"
+		_, err = a.secret.Value()
+	case *app:
+		key = "private_key"
+		_, err = a.proof()
+	}
+	if err == nil {
+		return nil
+	}
+	return []provider.Lack{{Key: []string{key}, Why: bot.Sentence(err, "")}}
+}
 
 const (
 	// appTime is how long the App's own proof holds; GitHub takes ten minutes at

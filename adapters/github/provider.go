@@ -240,6 +240,7 @@ func (p *githubProvider) BindDeploy(t bot.Target, raw provider.Raw) (provider.De
 
 var (
 	_ provider.DeployBinder = (*githubProvider)(nil)
+	_ provider.Lacking      = (*githubProvider)(nil)
 	_ provider.Deployer     = (*deployer)(nil)
 	_ provider.Limited      = (*deployer)(nil)
 	_ provider.Vetted       = (*deployer)(nil)

@@ -418,7 +418,14 @@ func TestCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	w.token = "token = \"file:" + path + "\"\n"
+	if lacks := w.attach().Lacks(); len(lacks) != 1 || lacks[0].Key[0] != "token" || !strings.Contains(lacks[0].Why, "cannot be read") {
+		t.Errorf("before there is a token: %+v", lacks)
+	}
 	write("ghp_wrongwrongwrongwrongwrong")
+	if lacks := w.attach().Lacks(); len(lacks) != 0 {
+		t.Errorf("with a token: %+v", lacks)
+	}
 	w.token = "token = \"file:" + path + "\"\n"
 	d := w.attach()
 	_, err := d.Current(t.Context())

@@ -25,6 +25,7 @@ type answers struct {
 	clock bot.Clock
 	mu    sync.Mutex
 	by    map[string]*responseURL // by Message.ID
+	users map[string]string       // who wrote it, by Message.ID
 }
 
 type responseURL struct {
@@ -34,7 +35,7 @@ type responseURL struct {
 }
 
 func newAnswers(clock bot.Clock) *answers {
-	return &answers{clock: clock, by: map[string]*responseURL{}}
+	return &answers{clock: clock, by: map[string]*responseURL{}, users: map[string]string{}}
 }
 
 // keep remembers where to answer a message.
@@ -55,6 +56,23 @@ func (a *answers) keep(message, hook string) {
 	if _, there := a.by[message]; !there {
 		a.by[message] = &responseURL{url: hook, at: now, left: hookUses}
 	}
+}
+
+// from remembers who wrote a message.
+func (a *answers) from(message, user string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.users) >= maxHooks {
+		clear(a.users)
+	}
+	a.users[message] = user
+}
+
+// asker gives who wrote a message lately, "" when that is not known any more.
+func (a *answers) asker(message string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.users[message]
 }
 
 // use gives the response URL of a message and counts the use; ok is false when

@@ -17,10 +17,9 @@ import (
 
 // Deliver implements bot.Chat. A reference is "CHANNEL/TS".
 //
-// Where the bot is no member of the channel, an answer goes by the response URL
-// of what it answers, which works five times in half an hour, and then by direct
-// message. Private answers are shown to the asker alone where they asked, and
-// by direct message where that cannot be.
+// Where the bot is no member of the channel, a private answer goes by the response
+// URL of what it answers, which works five times in half an hour, and then by
+// direct message; what all should see goes by direct message to who asked.
 func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err error) {
 	api, err := s.client()
 	if err != nil {
@@ -31,7 +30,10 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 			s.forget()
 		}
 	}()
-	m := s.render(d.Card)
+	if u, ok := attached(d.Card); ok {
+		return s.attach(ctx, api, d, u)
+	}
+	m := render(d.Card, placeOf(d))
 	channel := d.Channel.Local()
 	switch {
 	case d.To != "":
@@ -42,11 +44,23 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 	return s.post(ctx, api, d, channel, m)
 }
 
-// calm are the options of everything posted: nothing unfolds, nobody is
-// notified by what a card quotes.
-func (m message) options(more ...slack.MsgOption) []slack.MsgOption {
-	return append([]slack.MsgOption{slack.MsgOptionText(m.text, false), slack.MsgOptionBlocks(m.blocks...), slack.MsgOptionDisableLinkUnfurl(),
-		slack.MsgOptionDisableMediaUnfurl(), slack.MsgOptionParse(false)}, more...)
+// send has call post or edit the message, and once more in bare words where Slack
+// does not take the blocks: what a card says must be told in any case. Nothing
+// posted unfolds, and nobody is notified by what a card quotes.
+func (s *chat) send(m message, thread string, call func(options ...slack.MsgOption) error) error {
+	options := []slack.MsgOption{slack.MsgOptionText(m.text, false), slack.MsgOptionBlocks(m.blocks...), slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(), slack.MsgOptionParse(false)}
+	if _, ts := split(thread); ts != "" {
+		options = append(options, slack.MsgOptionTS(ts))
+	}
+	err := call(options...)
+	switch c := code(err); c {
+	case "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "too_many_attachments":
+		s.logger().Error("Slack does not take a card as it was drawn; it is sent in bare words", "answer", c)
+		options[0], options[1] = slack.MsgOptionText(m.bare, false), slack.MsgOptionBlocks([]slack.Block{}...)
+		return call(options...)
+	}
+	return err
 }
 
 // busy is the error for a channel that must wait its turn.
@@ -58,20 +72,23 @@ func (s *chat) busy(key string, every time.Duration, burst int) error {
 }
 
 func (s *chat) post(ctx context.Context, api *slack.Client, d bot.Delivery, channel string, m message) (string, error) {
+	if in, ts := split(d.Thread); in != "" && ts != "" {
+		channel = in // where the thread is, which may be a direct conversation
+	}
 	if err := s.busy("post "+channel, postEvery, postBurst); err != nil {
 		return "", err
 	}
-	options := m.options()
-	if _, ts := split(d.Thread); ts != "" {
-		options = append(options, slack.MsgOptionTS(ts))
-	}
-	_, ts, err := api.PostMessageContext(ctx, channel, options...)
+	ts := ""
+	err := s.send(m, d.Thread, func(options ...slack.MsgOption) (err error) {
+		_, ts, err = api.PostMessageContext(ctx, channel, options...)
+		return err
+	})
 	switch code(err) {
 	case "not_in_channel", "channel_not_found":
 		if d.Card.ReplyTo == "" {
 			return "", translated("slack.post", err)
 		}
-		return "", s.answer(ctx, api, d, m, "in_channel", err)
+		return s.answer(ctx, api, d, m, err)
 	}
 	if err != nil {
 		return "", translated("slack.post", err)
@@ -96,7 +113,10 @@ func (s *chat) edit(ctx context.Context, api *slack.Client, d bot.Delivery, m me
 	if err := s.busy("edit", editEvery, editBurst); err != nil {
 		return "", err
 	}
-	_, _, _, err := api.UpdateMessageContext(ctx, channel, ts, m.options()...)
+	err := s.send(m, "", func(options ...slack.MsgOption) error {
+		_, _, _, err := api.UpdateMessageContext(ctx, channel, ts, options...)
+		return err
+	})
 	if c := code(err); c == "message_not_found" || c == "edit_window_closed" || c == "cant_update_message" {
 		// It was deleted, or is too old: what it says must still be told.
 		return s.post(ctx, api, d, channel, m)
@@ -116,34 +136,67 @@ func (s *chat) whisper(ctx context.Context, api *slack.Client, d bot.Delivery, c
 	if err := s.busy("post "+channel, postEvery, postBurst); err != nil {
 		return "", err
 	}
-	options := m.options()
-	if _, ts := split(d.Thread); ts != "" {
-		options = append(options, slack.MsgOptionTS(ts))
-	}
-	_, err := api.PostEphemeralContext(ctx, channel, user, options...)
+	err := s.send(m, d.Thread, func(options ...slack.MsgOption) error {
+		_, err := api.PostEphemeralContext(ctx, channel, user, options...)
+		return err
+	})
 	switch code(err) {
 	case "not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived":
-		return "", s.answer(ctx, api, d, m, "ephemeral", err)
+		return s.answer(ctx, api, d, m, err)
 	}
 	return "", translated("slack.whisper", err)
 }
 
-// answer reaches whoever asked where the bot may not post: by the response URL,
-// and else by direct message.
-func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, kind string, cause error) error {
-	if hook, ok := s.answers.use(d.Card.ReplyTo); ok && s.trusted(hook) {
-		if s.respond(ctx, hook, kind, m) == nil {
-			return nil
+// answer reaches whoever asked where the bot may not post. A private answer goes
+// by the response URL, and else by direct message. What all should see goes by
+// direct message, where it can be edited again and again, and the response URL
+// says so in the channel; a response URL alone is used up before a run ends.
+func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, cause error) (ref string, err error) {
+	if d.To == "" {
+		if user := s.answers.asker(d.Card.ReplyTo); user != "" {
+			if ref, err := s.direct(ctx, api, user, m); err == nil {
+				_ = s.hooked(ctx, d, "in_channel", render(bot.Card{Title: d.Card.Title, Tone: d.Card.Tone,
+					Text: "I am no member of this channel, so the card of this is in a direct message to who asked. Invite me to have it here."}, inChannel)) // the card is there
+				return ref, nil
+			} else if bot.KindOf(err) == bot.Busy {
+				return "", err
+			}
 		}
+		if err := s.hooked(ctx, d, "in_channel", m); err == nil || bot.KindOf(err) == bot.Busy {
+			return "", err
+		}
+		return "", translated("slack.post", cause)
+	}
+	if err := s.hooked(ctx, d, "ephemeral", m); err == nil || bot.KindOf(err) == bot.Busy {
+		return "", err
 	}
 	_, user, _ := strings.Cut(string(d.To), "/")
-	if user == "" {
-		return translated("slack.post", cause)
+	return s.direct(ctx, api, user, m)
+}
+
+// direct writes to a user.
+func (s *chat) direct(ctx context.Context, api *slack.Client, user string, m message) (ref string, err error) {
+	if err := s.busy("post "+user, postEvery, postBurst); err != nil {
+		return "", err
 	}
-	if _, _, err := api.PostMessageContext(ctx, user, m.options()...); err != nil {
-		return translated("slack.direct", err)
+	channel, ts := "", ""
+	err = s.send(m, "", func(options ...slack.MsgOption) (err error) {
+		channel, ts, err = api.PostMessageContext(ctx, user, options...)
+		return err
+	})
+	if err != nil {
+		return "", translated("slack.direct", err)
 	}
-	return nil
+	return channel + "/" + ts, nil
+}
+
+// hooked answers by the response URL of what a card answers.
+func (s *chat) hooked(ctx context.Context, d bot.Delivery, kind string, m message) error {
+	hook, ok := s.answers.use(d.Card.ReplyTo)
+	if !ok || !s.trusted(hook) {
+		return errors.New("there is no response URL")
+	}
+	return s.respond(ctx, hook, kind, m)
 }
 
 // respond posts by a response URL. Its errors do not say the address, which is
@@ -164,8 +217,11 @@ func (s *chat) respond(ctx context.Context, hook, kind string, m message) error 
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-	if resp.StatusCode != http.StatusOK {
-		return errors.New("the response URL is used up")
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusTooManyRequests:
+		return &bot.Error{Op: "slack.respond", Kind: bot.Busy, Say: "Slack asks to wait", RetryAfter: retryAfter(resp.Header)}
 	}
-	return nil
+	return errors.New("the response URL is used up")
 }

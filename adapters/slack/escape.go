@@ -1,43 +1,65 @@
 package slackchat
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/slack-go/slack/slackutilsx"
 )
 
-// plain makes text safe to show: without control characters, and without those
-// that turn the reading order around, which could show one version and mean
-// another.
+// plain makes of what somebody sent a text without control characters, and
+// without those that are not seen or that turn the reading order around.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return r
-		case unicode.IsControl(r), r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f, r == 0x061c, r == 0xfeff, r == 0x200b:
+		if r != '\n' && r != '\t' && unseen(r) {
 			return -1
 		}
 		return r
 	}, s)
 }
 
-// escaped makes text safe where Slack reads markup: what looks like a mention or
-// a link is shown as it was typed.
-func escaped(s string) string { return slackutilsx.EscapeMessage(plain(s)) }
+// unseen reports whether a character does something else than stand in its place.
+// The two joiners are let through: scripts and emoji are written with them, and
+// they move nothing.
+func unseen(r rune) bool {
+	if r == '\u200c' || r == '\u200d' {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Cs, unicode.Co)
+}
 
-// cut shortens s to at most n characters, saying so by an ellipsis.
-func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
+// safe makes text safe to show: what would hide or reorder text, and so show one
+// version and mean another, is written out, as \u202e. Nothing is dropped, so
+// that two names never look alike for it.
+func safe(s string) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\r\n", "\n"), "\uFFFD")
+	if !strings.ContainsFunc(s, unseen) {
 		return s
 	}
-	if n < 1 {
-		return ""
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n':
+			b.WriteRune(r)
+		case r == '\t', r == '\r':
+			b.WriteByte(' ')
+		case !unseen(r):
+			b.WriteRune(r)
+		case r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
 	}
-	runes := []rune(s)
-	return string(runes[:n-1]) + "…"
+	return b.String()
 }
+
+// escaped makes safe text safe also where Slack reads markup: what looks like a
+// mention or a link is shown as it was typed.
+func escaped(s string) string { return slackutilsx.EscapeMessage(s) }
 
 // typed makes of a message's text what its writer typed: Slack escapes it, and
 // writes users, channels and addresses in brackets.

@@ -115,6 +115,12 @@ func (s *chat) signed(read reader) http.Handler {
 		switch {
 		case t.again && kind == kindEvents:
 			http.Error(w, "not kept", http.StatusServiceUnavailable) // it is delivered again
+		case t.reply != nil:
+			reply, err := json.Marshal(t.reply)
+			if err != nil {
+				reply = nil
+			}
+			answer(w, reply)
 		case t.say != "" && kind == kindCommand:
 			say, err := json.Marshal(map[string]string{"response_type": "ephemeral", "text": t.say})
 			if err != nil {

@@ -3,6 +3,7 @@ package slackchat
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,9 +16,10 @@ const (
 	// standingLife is how long what users.info said counts. Changes are told by
 	// events too; this bounds how long a missed one matters.
 	standingLife = 5 * time.Minute
-	// lookUp bounds the question about one user: the acknowledgement is due
-	// three seconds after the payload.
-	lookUp = 1500 * time.Millisecond
+	// lookUp bounds one question. Two may be put one after the other, about a user
+	// and about a group, and the acknowledgement is due three seconds after the
+	// payload.
+	lookUp = 1200 * time.Millisecond
 	// maxPeople bounds how many users are remembered.
 	maxPeople = 20000
 )
@@ -26,17 +28,10 @@ const (
 type people struct {
 	s  *chat
 	mu sync.Mutex
-	by map[string]*known
+	by map[string]*asked[bot.Standing]
 }
 
-// known is what was last learnt about one user.
-type known struct {
-	mu       sync.Mutex // held while it is asked, so that many ask once
-	standing bot.Standing
-	at       time.Time
-}
-
-func newPeople(s *chat) *people { return &people{s: s, by: map[string]*known{}} }
+func newPeople(s *chat) *people { return &people{s: s, by: map[string]*asked[bot.Standing]{}} }
 
 // standing says what Slack vouches for about a user. team and enterprise are
 // those of the verified payload. It answers Unvouched, which is refused, when
@@ -46,29 +41,27 @@ func (p *people) standing(ctx context.Context, team, enterprise, user string) bo
 	if !slices.Contains(teams, team) && (enterprise == "" || !slices.Contains(teams, enterprise)) {
 		return bot.External
 	}
-	p.mu.Lock()
-	k := p.by[user]
-	if k == nil {
-		if len(p.by) >= maxPeople {
-			clear(p.by)
-		}
-		k = &known{}
-		p.by[user] = k
-	}
-	p.mu.Unlock()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := p.s.o.Clock.Now()
-	if !k.at.IsZero() && now.Sub(k.at) < standingLife && !k.at.After(now) {
-		return k.standing
-	}
-	standing, err := p.ask(ctx, user)
+	standing, err := p.know(ctx, user, standingLife)
 	if err != nil {
 		p.s.logger().Warn("Slack does not say who a user is; they are refused", "user", user, "err", err)
 		return bot.Unvouched
 	}
-	k.standing, k.at = standing, now
 	return standing
+}
+
+// know says what kind of user somebody is, as Slack said at most life ago.
+func (p *people) know(ctx context.Context, user string, life time.Duration) (bot.Standing, error) {
+	p.mu.Lock()
+	a := p.by[user]
+	if a == nil {
+		if len(p.by) >= maxPeople {
+			clear(p.by)
+		}
+		a = &asked[bot.Standing]{}
+		p.by[user] = a
+	}
+	p.mu.Unlock()
+	return a.get(ctx, p.s.o.Clock, life, func(ctx context.Context) (bot.Standing, error) { return p.ask(ctx, user) })
 }
 
 // forget has a user asked about anew, after an event said that they changed.
@@ -81,18 +74,44 @@ func (p *people) forget(user string) {
 func (p *people) ask(ctx context.Context, user string) (bot.Standing, error) {
 	api, err := p.s.client()
 	if err != nil {
-		return bot.Unvouched, err
+		return bot.Unvouched, &bot.Error{Op: "slack.people", Kind: bot.Unavailable, Say: "Slack cannot be used", Err: err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookUp)
-	defer cancel()
 	u, err := api.GetUserInfoContext(ctx, user)
 	if code(err) == "user_not_found" {
 		return bot.External, nil
 	}
 	if err != nil {
-		return bot.Unvouched, err
+		return bot.Unvouched, p.s.unanswered("slack.people", err)
 	}
 	return p.of(u), nil
+}
+
+// unanswered translates the error of a question, and has the token read anew
+// where it was refused.
+func (s *chat) unanswered(op string, err error) error {
+	if refused(err) {
+		s.forget()
+	}
+	return translated(op, err)
+}
+
+// Vouch implements bot.Vouching.
+func (s *chat) Vouch(ctx context.Context, account bot.AccountID) (bot.Standing, error) {
+	home, user, ok := apart(account)
+	if !ok {
+		return bot.Unvouched, nil
+	}
+	if !slices.Contains(s.config.Teams, home) {
+		return bot.External, nil
+	}
+	return s.people.know(ctx, user, afresh)
+}
+
+// apart takes an account "slack:HOME/USER" apart.
+func apart(account bot.AccountID) (home, user string, ok bool) {
+	local, ours := strings.CutPrefix(string(account), Network+":")
+	home, user, found := strings.Cut(local, "/")
+	return home, user, ours && found && home != "" && user != ""
 }
 
 // of says what kind of user somebody is, strictest first.

@@ -23,11 +23,13 @@ type incoming struct {
 	text       string
 	command    string // the slash command, "" for anything else
 	press      string
+	on         string // the message that the button was on
 	edited     bool
 	automated  bool
 	shared     bool   // in a channel that is shared with another organisation
 	hook       string // the response URL
 	trigger    string // opens one form, once, within three seconds
+	view       *viewing
 }
 
 // once makes a delivery key of a trigger id. The trigger id itself opens forms
@@ -90,6 +92,7 @@ type inner struct {
 	TS          string          `json:"ts"`
 	ThreadTS    string          `json:"thread_ts"`
 	Edited      json.RawMessage `json:"edited"`
+	Tab         string          `json:"tab"`
 }
 
 // text gives a JSON string, or "" for anything else.
@@ -112,13 +115,10 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 	}
 	switch e.Type {
 	case "user_change", "subteam_members_changed", "subteam_updated":
-		var u struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal(e.User, &u) == nil {
-			s.people.forget(u.ID)
-		}
+		s.changed(p.Event)
 		return m, false
+	case "app_home_opened":
+		return e.opened(p)
 	case "app_mention":
 	case "message":
 		if e.ChannelType != "im" || e.Subtype != "" && e.Subtype != "file_share" {
@@ -165,6 +165,11 @@ func (s *chat) unaddressed(t string) string {
 type interaction struct {
 	Type        string `json:"type"`
 	CallbackID  string `json:"callback_id"`
+	MessageTS   string `json:"message_ts"`
+	BlockID     string `json:"block_id"`
+	ActionID    string `json:"action_id"`
+	Value       string `json:"value"`
+	View        view   `json:"view"`
 	TriggerID   string `json:"trigger_id"`
 	ResponseURL string `json:"response_url"`
 	Team        struct {
@@ -204,6 +209,10 @@ func (s *chat) press(p interaction) (m incoming, ok bool) {
 	if p.Type != "block_actions" || len(p.Actions) == 0 || !strings.HasPrefix(p.Actions[0].ActionID, pressAction) {
 		return m, false
 	}
+	if p.Container.Type == "view" {
+		return incoming{id: once("press", p.TriggerID), team: p.team(), enterprise: p.Enterprise.ID, user: p.User.ID, on: bot.OnHome,
+			press: p.Actions[0].Value, trigger: p.TriggerID}, p.View.Type == viewHome
+	}
 	channel := p.Channel.ID
 	if channel == "" {
 		channel = p.Container.ChannelID
@@ -213,7 +222,20 @@ func (s *chat) press(p interaction) (m incoming, ok bool) {
 		thread = p.Message.ThreadTS
 	}
 	return incoming{id: once("press", p.TriggerID), team: p.team(), enterprise: p.Enterprise.ID, user: p.User.ID, channel: channel, thread: thread,
-		press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+		on: p.on(channel), press: p.Actions[0].Value, hook: p.ResponseURL, trigger: p.TriggerID}, true
+}
+
+// on gives the reference of the message that a button was on, as Deliver gave
+// it. One that Slack does not say is no message of ours.
+func (p interaction) on(channel string) string {
+	ts := p.Container.MessageTS
+	if ts == "" {
+		ts = p.Message.TS
+	}
+	if p.Container.ChannelID != "" && p.Container.ChannelID != channel || p.Message.TS != "" && p.Message.TS != ts {
+		return channel + "/?" // the payload names two places
+	}
+	return channel + "/" + ts
 }
 
 // team gives the sender's workspace: their own, where the payload names it.
@@ -240,7 +262,7 @@ func (s *chat) message(ctx context.Context, p incoming) bot.Message {
 		standing = s.people.standing(ctx, p.team, p.enterprise, p.user)
 	}
 	return bot.Message{ID: Network + ":" + p.id, Account: bot.AccountID(Network + ":" + home + "/" + p.user), Standing: standing,
-		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, Edited: p.edited}
+		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, On: p.on, Edited: p.edited}
 }
 
 // taken is what to acknowledge a payload with.
@@ -249,6 +271,9 @@ type taken struct {
 	again bool
 	// say is shown to the asker alone with the acknowledgement, "" for nothing.
 	say string
+	// reply is what else the acknowledgement of an interaction says, nil for
+	// nothing.
+	reply any
 }
 
 // sorry is said when what somebody asked cannot be kept, and so is not done.
@@ -259,13 +284,31 @@ func (s *chat) take(ctx context.Context, in bot.Inbound, p incoming) taken {
 	if p.command != "" && p.command != s.config.Command {
 		return taken{say: "this bot is asked with " + s.config.Command + ", not " + p.command}
 	}
+	switch {
+	case p.view != nil && p.view.what == viewHome:
+		if s.o.Home != nil {
+			s.homes.ask(p, s.o.Clock.Now())
+		}
+		return taken{}
+	case p.view != nil:
+		return s.formed(ctx, in, p)
+	case p.on == bot.OnHome:
+		p.channel = s.directWith(ctx, p.user)
+	}
 	m := s.message(ctx, p)
+	if s.asks(ctx, p, m) {
+		return taken{}
+	}
 	if p.hook != "" {
 		s.answers.keep(m.ID, p.hook)
+		s.answers.from(m.ID, p.user)
 	}
 	if _, err := in.Receive(ctx, m); err != nil {
 		s.logger().Error("a message could not be kept", "message", m.ID, "err", err)
 		return taken{again: true, say: sorry}
+	}
+	if p.on == bot.OnHome && s.o.Home != nil {
+		s.homes.ask(p, s.o.Clock.Now().Add(homeAfter))
 	}
 	return taken{}
 }
@@ -291,8 +334,16 @@ func (s *chat) decode(kind string, payload json.RawMessage) (p incoming, ok bool
 		if err := json.Unmarshal(payload, &i); err != nil {
 			return p, false, err
 		}
-		p, ok = s.press(i)
-		return p, ok && i.User.ID != "" && i.TriggerID != "", nil
+		switch i.Type {
+		case "message_action":
+			p, ok = i.shortcut()
+		case "view_submission", "block_suggestion":
+			p, ok = i.viewed()
+		default:
+			p, ok = s.press(i)
+			ok = ok && i.TriggerID != ""
+		}
+		return p, ok && i.User.ID != "", nil
 	}
 	return p, false, nil
 }

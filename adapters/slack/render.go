@@ -2,40 +2,29 @@ package slackchat
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
 	"quarterdeck/bot"
 )
 
-// Limits of Block Kit, in characters, and what is used of them; the total is
-// not documented and lies a little above 13,000.
-const (
-	maxFallback = 2500 // escaping can make it longer; 4,000 is the most
-	maxTitle    = 300
-	maxText     = 2500
-	maxFields   = 30
-	maxValue    = 700
-	maxLines    = 2000
-	maxRows     = 40
-	maxColumns  = 20
-	maxCell     = 150
-	maxFooter   = 500
-	maxLabel    = 70
-	maxTotal    = 12000
-	maxButtons  = 25
-)
+// maxFallback bounds the text for notifications, of which 4,000 are possible.
+const maxFallback = 2500
 
 // message is a card as Slack shows it.
 type message struct {
 	text   string // for notifications and for screen readers; escaped
 	blocks []slack.Block
+	bare   string // in place of both where Slack does not take the blocks; escaped
 }
 
 // mark gives each tone its sign. Colours alone would tell nothing to many.
 func mark(c bot.Card) string {
+	if c.Outcome == bot.OutcomeUnknown {
+		return "question" // which is not failed, and wants somebody to look
+	}
 	switch c.Tone {
 	case bot.Working:
 		return "large_blue_circle"
@@ -52,67 +41,114 @@ func mark(c bot.Card) string {
 }
 
 // render draws a card in rich and plain text, which Slack shows as it is: no
-// markup in what people or programs wrote is read.
-func (s *chat) render(c bot.Card) message {
-	d := &drawing{left: maxTotal}
-	if title := d.take(strings.ReplaceAll(c.Title, "\n", " "), maxTitle); title != "" {
-		var line []slack.RichTextSectionElement
-		if m := mark(c); m != "" {
-			line = append(line, slack.NewRichTextSectionEmojiElement(m, 0, nil), word(" "))
+// markup in what people or programs wrote is read. at says who sees it, and so
+// where the rest of it comes.
+func render(c bot.Card, at place) message {
+	b := ofCard
+	if c.Rest {
+		b = ofPage
+	}
+	shown, rest := fit(c, b)
+	d := &drawing{}
+	d.head(shown)
+	if shown.Text != "" {
+		d.section(word(shown.Text))
+	}
+	if shown.Progress != nil {
+		if text := gauge(shown.Progress); text != "" {
+			d.section(word(text))
 		}
-		d.section(append(line, bold(title))...)
 	}
-	if t := d.take(c.Text, maxText); t != "" {
-		d.section(word(t))
+	d.fields(shown.Fields)
+	if shown.Table != nil {
+		d.table(shown.Table)
 	}
-	if c.Progress != nil {
-		d.section(word(d.take(gauge(c.Progress), maxText)))
+	if len(shown.Lines) > 0 {
+		d.rich = append(d.rich, &slack.RichTextPreformatted{Type: slack.RTEPreformatted, Elements: []slack.RichTextSectionElement{word(strings.Join(shown.Lines, "\n"))}})
 	}
-	d.fields(c.Fields)
-	if c.Table != nil {
-		d.table(c.Table)
+	if shown.Link != "" {
+		d.section(slack.NewRichTextSectionLinkElement(shown.Link, "", nil))
 	}
-	if lines := d.take(strings.Join(c.Lines, "\n"), maxLines); lines != "" {
-		d.rich = append(d.rich, &slack.RichTextPreformatted{Type: slack.RTEPreformatted, Elements: []slack.RichTextSectionElement{word(lines)}})
-	}
-	if strings.HasPrefix(c.Link, "https://") || strings.HasPrefix(c.Link, "http://") {
-		d.section(slack.NewRichTextSectionLinkElement(cut(plain(c.Link), 1000), "", nil))
+	if say := notice(c, rest, at); say != "" {
+		d.section(italic(say))
 	}
 	d.flush()
-	d.buttons(c)
-	if footer := d.take(c.Footer, maxFooter); footer != "" {
-		d.blocks = append(d.blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.PlainTextType, footer, false, false)))
+	d.buttons(shown)
+	if shown.Footer != "" {
+		d.blocks = append(d.blocks, slack.NewContextBlock("", caption(shown.Footer)))
 	}
-	fallback := c.Title
-	if c.Text != "" {
-		fallback += "\n" + c.Text
-	}
-	if strings.TrimSpace(plain(fallback)) == "" {
+	fallback := strings.Join(nonEmpty(shown.Title, shown.Text), "\n")
+	if fallback == "" {
 		fallback = "Quarterdeck"
 	}
-	return message{text: escaped(cut(fallback, maxFallback/4)), blocks: d.blocks}
+	return message{text: escaped(cut(fallback, maxFallback)), blocks: d.blocks, bare: escaped(cut(bare(shown, fallback), maxFallback))}
+}
+
+// place is where a card is shown.
+type place int
+
+const (
+	inChannel place = iota
+	inPrivate       // to one account alone, in a channel
+	atHome          // where nothing follows
+)
+
+// placeOf gives where a delivery is shown.
+func placeOf(d bot.Delivery) place {
+	if d.To != "" {
+		return inPrivate
+	}
+	return inChannel
+}
+
+// notice says where what is not shown can be read.
+func notice(c, rest bot.Card, at place) string {
+	what := "the rest"
+	switch {
+	case nothing(rest) && c.Image == nil, c.Rest:
+		return ""
+	case at == atHome:
+		return "… there is more; ask for it in a message"
+	case c.Phase == bot.PhaseWorking:
+		return "… there is more; it comes when this has ended"
+	case nothing(rest):
+		what = "the picture"
+	case c.Image != nil:
+		what = "the rest and the picture"
+	}
+	switch {
+	case at == inChannel:
+		return "… " + what + " is in the thread"
+	case c.Image != nil || len(pages(rest)) == 0: // a file cannot be shown to one alone
+		return "… " + what + " comes as a direct message"
+	}
+	return "… " + what + " follows"
+}
+
+// bare draws a card without blocks: with what to type in place of its buttons.
+func bare(shown bot.Card, fallback string) string {
+	parts := []string{fallback}
+	for _, f := range shown.Fields {
+		parts = append(parts, f.Name+": "+f.Value)
+	}
+	for _, b := range shown.Buttons {
+		parts = append(parts, "type: "+oneLine(b.Line))
+	}
+	return strings.Join(nonEmpty(append(parts, shown.Footer)...), "\n")
+}
+
+// linkable reports whether an address can be shown as a link that leads where it
+// says.
+func linkable(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && oneLine(link) == link &&
+		!strings.ContainsAny(link, " <>|\"`")
 }
 
 // drawing is a message as it grows.
 type drawing struct {
 	blocks []slack.Block
 	rich   []slack.RichTextElement // not yet in a block
-	left   int                     // characters that still fit
-}
-
-// take gives as much of text as fits, bounded by most, and counts it.
-func (d *drawing) take(text string, most int) string {
-	text = cut(strings.TrimSpace(plain(text)), min(most, d.left))
-	for length(text) > d.left { // escaping makes it longer
-		text = cut(text, max(0, utf8.RuneCountInString(text)-(length(text)-d.left)/5-1))
-	}
-	d.left -= length(text)
-	return text
-}
-
-// length counts characters as Slack does, which counts them escaped.
-func length(s string) int {
-	return utf8.RuneCountInString(s) + 4*strings.Count(s, "&") + 3*strings.Count(s, "<") + 3*strings.Count(s, ">")
 }
 
 func word(s string) slack.RichTextSectionElement {
@@ -121,6 +157,15 @@ func word(s string) slack.RichTextSectionElement {
 
 func bold(s string) slack.RichTextSectionElement {
 	return slack.NewRichTextSectionTextElement(s, &slack.RichTextSectionTextStyle{Bold: true})
+}
+
+func italic(s string) slack.RichTextSectionElement {
+	return slack.NewRichTextSectionTextElement(s, &slack.RichTextSectionTextStyle{Italic: true})
+}
+
+// caption is plain text, in which Slack reads neither markup nor emoji.
+func caption(s string) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 }
 
 func (d *drawing) section(elements ...slack.RichTextSectionElement) {
@@ -135,15 +180,28 @@ func (d *drawing) flush() {
 	}
 }
 
+func (d *drawing) head(c bot.Card) {
+	if c.Title == "" {
+		return
+	}
+	var line []slack.RichTextSectionElement
+	if m := mark(c); m != "" {
+		line = append(line, slack.NewRichTextSectionEmojiElement(m, 0, nil), word(" "))
+	}
+	d.section(append(line, bold(c.Title))...)
+}
+
 func (d *drawing) fields(fields []bot.Field) {
 	var line []slack.RichTextSectionElement
-	for i, f := range fields {
-		name, value := d.take(f.Name, maxLabel), d.take(f.Value, maxValue)
-		if i >= maxFields || name == "" && value == "" {
-			line = append(line, word(fmt.Sprintf("… and %d more\n", len(fields)-i)))
-			break
+	for _, f := range fields {
+		gap := "  "
+		if strings.Contains(f.Value, "\n") {
+			gap = "\n"
 		}
-		line = append(line, bold(name), word("  "+value+"\n"))
+		if f.Name != "" {
+			line = append(line, bold(f.Name))
+		}
+		line = append(line, word(gap+f.Value+"\n"))
 	}
 	if len(line) > 0 {
 		d.rich = append(d.rich, slack.NewRichTextSection(line...))
@@ -152,37 +210,19 @@ func (d *drawing) fields(fields []bot.Field) {
 
 // table draws a table as Slack's own, of which a message may hold one.
 func (d *drawing) table(t *bot.Table) {
-	if len(t.Columns) == 0 {
-		return
-	}
 	d.flush()
-	columns := min(len(t.Columns), maxColumns)
 	row := func(cells []string) []slack.TableCell {
 		var drawn []slack.TableCell
-		for i := range columns {
-			cell := " " // an empty one is refused
-			if i < len(cells) {
-				if c := d.take(strings.ReplaceAll(cells[i], "\n", " "), maxCell); c != "" {
-					cell = c
-				}
-			}
-			drawn = append(drawn, slack.NewTableRawTextCell(cell))
+		for _, c := range cells {
+			drawn = append(drawn, slack.NewTableRawTextCell(orElse(c, " "))) // an empty one is refused
 		}
 		return drawn
 	}
 	block := &slack.TableBlock{Type: slack.MBTTable, Rows: [][]slack.TableCell{row(t.Columns)}}
-	more := 0
-	for i, cells := range t.Rows {
-		if i >= maxRows || d.left < 500 {
-			more = len(t.Rows) - i
-			break
-		}
+	for _, cells := range t.Rows {
 		block.Rows = append(block.Rows, row(cells))
 	}
 	d.blocks = append(d.blocks, block)
-	if more > 0 {
-		d.section(word(fmt.Sprintf("… and %d more rows", more)))
-	}
 }
 
 // gauge draws progress. A percentage that is not known is not drawn.
@@ -197,22 +237,16 @@ func gauge(g *bot.Gauge) string {
 }
 
 // buttons draws what can be pressed. The value is the opaque token alone; who
-// presses, and whether they may, is looked up when it comes back. What is
-// dangerous asks once more.
+// presses, where, and whether they may, is looked up when it comes back.
 func (d *drawing) buttons(c bot.Card) {
 	var elements []slack.BlockElement
 	for i, b := range c.Buttons {
-		if b.Token == "" || i >= maxButtons {
-			continue
-		}
-		e := slack.NewButtonBlockElement(fmt.Sprintf("%s%d", pressAction, i), b.Token, slack.NewTextBlockObject(slack.PlainTextType, cut(plain(b.Label), maxLabel), false, false))
+		e := slack.NewButtonBlockElement(fmt.Sprintf("%s%d", pressAction, i), b.Token, caption(b.Label))
 		if b.Danger {
 			e = e.WithStyle(slack.StyleDanger)
-			e.Confirm = slack.NewConfirmationBlockObject(
-				slack.NewTextBlockObject(slack.PlainTextType, "Sure?", false, false),
-				slack.NewTextBlockObject(slack.PlainTextType, cut(plain(orElse(c.Title, b.Line)), 280), false, false),
-				slack.NewTextBlockObject(slack.PlainTextType, cut(plain(b.Label), 28), false, false),
-				slack.NewTextBlockObject(slack.PlainTextType, "No", false, false))
+		}
+		if b.Twice {
+			e.Confirm = slack.NewConfirmationBlockObject(caption(cut(b.Label, 95)+"?"), caption(cut(strings.Join(nonEmpty(cut(c.Title, maxTitle/2), "This runs: "+oneLine(b.Line)), "\n"), maxTitle)), caption(cut(b.Label, 30)), caption("No"))
 		}
 		elements = append(elements, e)
 	}

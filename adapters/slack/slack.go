@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/sourcegraph/conc"
 
 	"quarterdeck/bot"
 )
@@ -62,7 +63,7 @@ type Config struct {
 
 // Type is the row of the table of chat networks.
 func Type() bot.ChatType {
-	return bot.ChatType{Name: Network, Open: func(o bot.ChatOptions) (bot.Chat, error) {
+	return bot.ChatType{Name: Network, Groups: groupPrefix, Open: func(o bot.ChatOptions) (bot.Chat, error) {
 		s, err := open(o)
 		if err != nil {
 			return nil, err
@@ -77,6 +78,8 @@ var (
 	command   = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
 )
 
+var _ bot.Spiller = (*chat)(nil)
+
 // chat implements bot.Chat.
 type chat struct {
 	config Config
@@ -84,6 +87,7 @@ type chat struct {
 	base   string // of the Web API, with the slash at its end
 
 	botToken, appToken, signing bot.Secret
+	homes                       *homes
 
 	mu    sync.Mutex
 	api   *slack.Client // made by the first use, from the token as it is then
@@ -94,9 +98,11 @@ type chat struct {
 	ever  [sockets]bool // which were
 
 	people  *people
+	groups  *groups
 	answers *answers
 	pace    *pace
 	spacing *spacing
+	gate    *gate
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -109,7 +115,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, bot.Errorf(bot.Invalid, "%s: "+format, append([]any{where}, args...)...))
 	}
-	if len(c.Teams) == 0 {
+	if len(c.Teams) == 0 && !o.Setup {
 		fault(`[chat.slack] needs teams, the ids of the workspaces whose members may talk to the bot: teams = ["T0123"]`)
 	}
 	for _, id := range c.Teams {
@@ -128,7 +134,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if o.Secrets == nil {
 		o.Secrets = &bot.Secrets{}
 	}
-	s := &chat{config: c}
+	s := &chat{config: c, homes: newHomes()}
 	for _, secret := range []struct {
 		name, ref string
 		into      *bot.Secret
@@ -154,7 +160,8 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
-	s.people = newPeople(s)
+	s.gate = newGate(bot.SystemClock{}, s.spacing)
+	s.people, s.groups = newPeople(s), newGroups(s)
 	return s, nil
 }
 
@@ -189,7 +196,7 @@ func (s *chat) client() (*slack.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.api = slack.New(token, slack.OptionAPIURL(s.base), slack.OptionHTTPClient(&http.Client{Timeout: callTimeout, Transport: s.spacing}))
+	s.api = slack.New(token, slack.OptionAPIURL(s.base), slack.OptionHTTPClient(&http.Client{Timeout: callTimeout, Transport: s.gate, CheckRedirect: noRedirect}))
 	return s.api, nil
 }
 
@@ -213,6 +220,11 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	s.mu.Lock()
 	s.in = in
 	s.mu.Unlock()
+	var homes conc.WaitGroup
+	defer homes.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	homes.Go(func() { s.runHomes(ctx) })
 	if s.config.Mode == modeHTTP {
 		<-ctx.Done()
 		return nil
@@ -229,7 +241,7 @@ func (s *chat) introduce(ctx context.Context, api *slack.Client) error {
 		cancel()
 		switch {
 		case err == nil:
-			if !slices.Contains(s.config.Teams, me.TeamID) && !slices.Contains(s.config.Teams, me.EnterpriseID) {
+			if !s.ours(me.TeamID) && !s.ours(me.EnterpriseID) {
 				return bot.Errorf(bot.Invalid, "the bot token belongs to the workspace %s, which is not among the teams of [chat.slack]", me.TeamID)
 			}
 			s.mu.Lock()
@@ -247,6 +259,9 @@ func (s *chat) introduce(ctx context.Context, api *slack.Client) error {
 		}
 	}
 }
+
+// ours reports whether a workspace or an organisation is among the teams.
+func (s *chat) ours(team string) bool { return slices.Contains(s.config.Teams, team) }
 
 func (s *chat) own() string {
 	s.mu.Lock()

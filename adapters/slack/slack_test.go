@@ -352,7 +352,7 @@ func TestCardAndButton(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := w.hub.messages()
-	if len(got) != 1 || got[0].Press != "tok-1" || got[0].Account != "slack:T1/USRE" || got[0].Channel != "slack:C1" {
+	if len(got) != 1 || got[0].Press != "tok-1" || got[0].On != ref || got[0].Account != "slack:T1/USRE" || got[0].Channel != "slack:C1" {
 		t.Fatalf("the press came as %+v", got)
 	}
 	card.Title, card.Buttons = "#1 deploy shop v2 to prod: done", nil
@@ -426,32 +426,11 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: retry after %s", name, known.RetryAfter)
 		}
 		w.Mend()
+		w.chat.gate.forget()
 	}
 	w.chat.pace = newPace(bot.SystemClock{})
 	if _, err := w.chat.Deliver(w.ctx, bot.Delivery{Channel: "slack:C1", Card: bot.Card{Title: "fine again"}}); err != nil {
 		t.Error(err)
-	}
-}
-
-// Whatever people, programs and names hold, it fits, and notifies nobody.
-func TestInjection(t *testing.T) {
-	w := newWorld(t)
-	for _, evil := range []string{"<!channel>", "<@UDEV>", "<https://evil.example|prod>", "```rm -rf```", "*bold* _it_ `x`", "\u202ev2 dorp\u202c",
-		strings.Repeat("x", 10000), strings.Repeat("&<>", 4000), "\x00\x1b[31m", strings.Repeat("語", 9000)} {
-		w.chat.pace = newPace(bot.SystemClock{})
-		rows := [][]string{}
-		for range 200 {
-			rows = append(rows, []string{evil, evil, ""})
-		}
-		fields := []bot.Field{}
-		for range 60 {
-			fields = append(fields, bot.Field{Name: evil, Value: evil})
-		}
-		card := bot.Card{Title: evil, Text: evil, Fields: fields, Table: &bot.Table{Columns: []string{"A", evil, "C"}, Rows: rows}, Progress: &bot.Gauge{Text: evil},
-			Lines: []string{evil, evil}, Footer: evil, Link: "https://x.example/" + evil, Buttons: []bot.Button{{Label: evil, Line: evil, Token: "t", Danger: true}}}
-		if _, err := w.chat.Deliver(w.ctx, bot.Delivery{Channel: "slack:C1", Card: card}); err != nil {
-			t.Errorf("%.20q: %v", evil, err)
-		}
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *chat) keepSocket(ctx context.Context, in bot.Inbound, n int) error {
 // opens its connection anew by itself, as often as spacing lets it.
 func (s *chat) oneSocket(ctx context.Context, in bot.Inbound, token string, n int) (err error) {
 	api := slack.New("", slack.OptionAppLevelToken(token), slack.OptionAPIURL(s.base),
-		slack.OptionHTTPClient(&http.Client{Timeout: callTimeout + spacingMost, Transport: s.spacing}))
+		slack.OptionHTTPClient(&http.Client{Timeout: callTimeout + spacingMost, Transport: s.gate, CheckRedirect: noRedirect}))
 	client := socketmode.New(api, socketmode.OptionReadLimit(readLimit), socketmode.OptionPingInterval(pingWithin),
 		socketmode.OptionLog(log.New(io.Discard, "", 0))) // it would log what people wrote
 	ctx, cancel := context.WithCancel(ctx)
@@ -219,7 +219,9 @@ func (s *chat) handle(ctx context.Context, client *socketmode.Client, in bot.Inb
 		if t.again && kind == kindEvents {
 			return // it is delivered again
 		}
-		if t.say != "" && kind == kindCommand {
+		if t.reply != nil {
+			answer = t.reply
+		} else if t.say != "" && kind == kindCommand {
 			answer = map[string]string{"response_type": "ephemeral", "text": t.say}
 		}
 	}

@@ -22,6 +22,7 @@ type asked struct {
 	state    bot.RunState
 	phase    bot.Phase
 	outcome  bot.Outcome
+	text     string // where it stands, as the last card said
 }
 
 // exit gives the code that says how the line ended.
@@ -116,6 +117,10 @@ func (c *conversation) take(card bot.Card) bool {
 			close(a.first)
 		}
 		a.answered, a.run, a.state, a.phase, a.outcome = true, card.Run, card.State, card.Phase, card.Outcome
+		a.text = card.Text
+		if card.Progress != nil {
+			a.text = card.Progress.Text
+		}
 		if card.Phase != bot.PhaseWorking {
 			a.done = true
 		}

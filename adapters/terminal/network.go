@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -221,6 +222,10 @@ func (n *Network) Deliver(ctx context.Context, d bot.Delivery) (string, error) {
 	}
 	if d.To != "" && !p.speaksFor(d.To) {
 		return "", bot.Errorf(bot.Denied, "the session %s is not one of %s", d.Channel, d.To)
+	}
+	d.Card.Buttons = slices.DeleteFunc(slices.Clone(d.Card.Buttons), func(b bot.Button) bool { return p.isOnly(b.Not) })
+	for i := range d.Card.Buttons {
+		d.Card.Buttons[i].Not = "" // that was for here
 	}
 	id, got := p.expect()
 	defer p.forget(id)

@@ -293,6 +293,15 @@ func (p *peer) speaksFor(a bot.AccountID) bool {
 	return a.Network() == "terminal" && p.names[string(a)[len("terminal:"):]]
 }
 
+// isOnly reports whether nobody but the account speaks here: the names of a
+// session that took some, or else who opened it.
+func (p *peer) isOnly(a bot.AccountID) bool {
+	p.mu.Lock()
+	names := len(p.names)
+	p.mu.Unlock()
+	return a != "" && p.speaksFor(a) && (a == p.account && names == 0 || a != p.account && names == 1)
+}
+
 // expect gives the number of a card to be sent and what is closed when the
 // client has it.
 func (p *peer) expect() (int64, <-chan struct{}) {

@@ -48,6 +48,7 @@ func Render(card bot.Card, width int, color bool) string {
 		out = append(out, p.dim("  | "+cut(clean(l), width-4)))
 	}
 	out = append(out, buttonLines(card, width, p)...)
+	out = append(out, imageLines(card.Image, width)...)
 	if card.Link != "" {
 		out = append(out, "  "+clean(card.Link))
 	}
@@ -163,6 +164,9 @@ func buttonLines(card bot.Card, width int, p palette) []string {
 		line := clean(b.Line)
 		if line == "" || shown(card.Fields, b.Line) {
 			continue
+		}
+		if b.Code {
+			line += " --code 123456"
 		}
 		if label := clean(b.Label); !evident(label, line) {
 			line += " (" + label + ")"

@@ -28,6 +28,7 @@ type screen struct {
 	rows      int               // rows it takes
 	columns   int               // of the terminal it was printed on
 	working   map[string]string // cards under way: what was printed of them
+	pictures  pictures
 }
 
 // maxWorking bounds how many cards under way are remembered.
@@ -68,6 +69,7 @@ func (s *screen) size() (columns, rows int) {
 func (s *screen) show(card bot.Card, thread string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	card = s.pictures.keep(card)
 	if s.print != nil {
 		_ = s.print(s.w, card) // a reader that is gone ends the session by itself
 		return

@@ -75,6 +75,8 @@ type Session struct {
 type RunOptions struct {
 	// JSON prints every version of every card as one JSON object a line.
 	JSON bool
+	// Alone says that the bot ends when this line does.
+	Alone bool
 }
 
 // Chat talks until the input ends, /quit, or ctx ends. On a terminal it edits
@@ -103,18 +105,48 @@ func (s *Session) Chat(ctx context.Context) error {
 	})
 }
 
+// opLeft is the Op of the error of who left before the line was done: what was
+// asked for is not taken back by that.
+const opLeft = "terminal.leave"
+
+// left says what becomes of a line that nobody waits for any more. stays tells
+// that a bot goes on when this session ends.
+func left(a *asked, stays bool) *bot.Error {
+	e := &bot.Error{Op: opLeft, Kind: bot.Timeout}
+	switch {
+	case a == nil:
+		e.Say = "interrupted before the line was sent, so nothing was run"
+	case a.run == 0:
+		e.Say = fmt.Sprintf("interrupted before %q was answered, so it may have been run; to look: quarterdeck run -- runs", clean(a.line))
+	default:
+		is := ""
+		if a.text != "" {
+			is = " (" + clean(a.text) + ")"
+		}
+		goes := "goes on without you"
+		if !stays {
+			goes = "is left where it stands, and goes on when a bot serves again"
+		}
+		e.Say = fmt.Sprintf("#%d %s%s; to follow it: quarterdeck run -- run %d; to stop it: quarterdeck run -- cancel %d", a.run, goes, is, a.run, a.run)
+	}
+	return e
+}
+
 // RunOnce sends one line, prints its cards and gives the exit code that tells
 // how it ended: 0 done, 1 failed, 2 bad usage or input, 3 denied, 4 waits for a
 // person, 5 unknown. The error is not nil when the session itself failed or ctx
 // ended first; then the code is 2 or 3 where the line was never sent (a path that
-// is no socket's, a name that may not be used), and else 1: whether the line was
+// is no socket's, a name that may not be used), 5 where ctx ended after it was
+// sent (the error says how to go on), and else 1: whether the line was
 // acted on may not be known.
 func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit int, err error) {
 	exit = 1
 	answered := false
 	s.JSON = s.JSON || o.JSON
+	var sent *asked
 	err = s.connected(ctx, func(ctx context.Context) error {
 		a, err := s.ask(ctx, line)
+		sent = a
 		if err != nil {
 			return err
 		}
@@ -123,8 +155,11 @@ func (s *Session) RunOnce(ctx context.Context, line string, o RunOptions) (exit 
 	})
 	switch {
 	case answered:
-	case err == nil:
-		err = ctx.Err()
+	case ctx.Err() != nil:
+		err = left(sent, !o.Alone)
+		if sent != nil {
+			exit = 5
+		}
 	case bot.KindOf(err) == bot.Denied:
 		exit = 3
 	case bot.KindOf(err) == bot.Invalid:
@@ -228,12 +263,19 @@ func (s *Session) stranger(name, before string) string {
 // as: a command of the session's own, or its end.
 func (s *Session) hint(line string) {
 	words := strings.Fields(line)
-	if !s.hints || len(words) == 0 {
+	if len(words) == 0 || s.JSON {
 		return
 	}
-	switch strings.ToLower(words[0]) {
+	switch strings.TrimPrefix(strings.ToLower(words[0]), "/") {
 	case "exit", "quit", "logout", "bye", "q":
-		s.screen.say("to leave, type /quit or press Ctrl-D")
+		if s.hints {
+			s.screen.say("to leave, type /quit or press Ctrl-D")
+		} else {
+			s.screen.say("run takes one command and ends by itself, so there is nothing to leave; to type several: quarterdeck chat")
+		}
+		return
+	}
+	if !s.hints {
 		return
 	}
 	names := s.localNames()
@@ -308,6 +350,9 @@ func (s *Session) refuse(err error) {
 // reads JSON gets errors in the one shape that everything has.
 func ErrorCard(err error) bot.Card {
 	card := bot.Card{Title: refusal(err), Outcome: bot.OutcomeFailed, Tone: bot.Bad}
+	if e := (*bot.Error)(nil); errors.As(err, &e) && e.Op == opLeft {
+		card.Outcome, card.Tone = bot.OutcomeUnknown, bot.Warning
+	}
 	switch bot.KindOf(err) {
 	case bot.Denied:
 		card.Outcome = bot.OutcomeDenied

@@ -332,6 +332,52 @@ func TestEndOfContextEndsASession(t *testing.T) {
 	}
 }
 
+// Who leaves does not take back what was asked for, and is told so.
+func TestLeftBeforeTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		line, says string
+		alone      bool
+		exit       int
+	}{
+		{line: "silence", exit: 5, says: `interrupted before "silence" was answered, so it may have been run; to look: quarterdeck run -- runs`},
+		{line: "slow", exit: 5, says: "#9 goes on without you (held by sre; you are next); to follow it: quarterdeck run -- run 9; to stop it: quarterdeck run -- cancel 9"},
+		{line: "slow", alone: true, exit: 5, says: "#9 is left where it stands, and goes on when a bot serves again (held by sre; you are next); to follow it: "},
+	} {
+		o := Options{Socket: socketPath(t), Describe: describe}
+		b := newTestBot(func(b *testBot, m bot.Message) {
+			if m.Text == "slow" {
+				b.post(bot.Delivery{Channel: m.Channel, Card: bot.Card{Key: "run/9", Version: 1, ReplyTo: m.ID, Run: 9, State: bot.Running,
+					Phase: bot.PhaseWorking, Progress: &bot.Gauge{Text: "held by sre; you are next"}}})
+			}
+		})
+		serve(t, o, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &buffer{}
+		s := &Session{Socket: o.Socket, Out: out}
+		type ended struct {
+			exit int
+			err  error
+		}
+		done := make(chan ended, 1)
+		go func() {
+			exit, err := s.RunOnce(ctx, c.line, RunOptions{Alone: c.alone})
+			done <- ended{exit, err}
+		}()
+		until(t, "the line", func() bool {
+			return len(b.messages()) == 1 && (c.line == "silence" || strings.Contains(out.String(), "you are next"))
+		})
+		cancel()
+		select {
+		case e := <-done:
+			if e.exit != c.exit || !strings.Contains(bot.Sentence(e.err, ""), c.says) || ErrorCard(e.err).Outcome != bot.OutcomeUnknown {
+				t.Errorf("%s: exit %d, %v", c.line, e.exit, e.err)
+			}
+		case <-time.After(patience):
+			t.Fatal("RunOnce does not end")
+		}
+	}
+}
+
 func TestConversationBounds(t *testing.T) {
 	c := newConversation(func(string) int64 { return 0 })
 	for i := range int64(maxRemembered + 10) {

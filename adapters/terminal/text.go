@@ -98,7 +98,7 @@ func wrap(line string, width, hang int) []string {
 			lines = append(lines, current)
 			current = strings.Repeat(" ", indent)
 		}
-		for measure(current)+measure(word) > width {
+		for wider(word, width-measure(current)) {
 			head, tail := split(word, width-measure(current))
 			lines = append(lines, current+head)
 			current, word = strings.Repeat(" ", indent), tail
@@ -106,6 +106,21 @@ func wrap(line string, width, hang int) []string {
 		current, empty = current+word, false
 	}
 	return append(lines, current)
+}
+
+// wider reports whether s takes more than width columns, without measuring all of
+// a long one again for each of its lines.
+func wider(s string, width int) bool {
+	n := 0
+	for i := range s {
+		if n++; n > 4*max(width, 1) {
+			if measure(s[:i]) > width {
+				return true
+			}
+			break
+		}
+	}
+	return measure(s) > width
 }
 
 // split divides a word after as many characters as fit width columns, at least

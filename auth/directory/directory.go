@@ -50,7 +50,10 @@ type Role struct {
 // part after the source's prefix: "S0SRE". It answers false for accounts that
 // cannot be members, such as those of another network. It must return when ctx
 // ends, be safe for concurrent use, and keep its own cache: it is asked for
-// every message. An error leaves the role out.
+// every message. An error leaves the role out and in doubt.
+//
+// A source that also has GroupFault and HoldsNow, as bot.Memberships has, is
+// asked whether an id can be one, and asked afresh by Recall.
 type Groups interface {
 	Holds(ctx context.Context, group string, account bot.AccountID) (bool, error)
 }
@@ -67,6 +70,7 @@ type Directory struct {
 	accounts map[bot.AccountID]*Person
 	roles    []Role // those with groups
 	sources  map[string]Groups
+	vouching map[string]bot.Vouching // by network
 	logger   *slog.Logger
 }
 
@@ -219,6 +223,11 @@ func (c *checker) role(i int, r Role, d *Directory) {
 		if l, ok := d.sources[prefix].(lister); ok && !slices.Contains(l.Names(), local) {
 			c.fail("group %q: there is no such %s; there are %s", group, prefix, strings.Join(slices.Sorted(slices.Values(l.Names())), ", "))
 		}
+		if s, ok := d.sources[prefix].(discerning); ok {
+			if fault := s.GroupFault(local); fault != "" {
+				c.fail("group %q %s", group, fault)
+			}
+		}
 		if d.sources[prefix] == nil {
 			c.fail("group %q: nothing configured knows groups of %q%s", group, prefix, known(d.sources))
 		}
@@ -258,47 +267,43 @@ func plain(s string) bool {
 // Identify gives the person who owns the account, with the roles held now.
 // Roles are given to full members only, so that a source of groups is never
 // asked about a stranger and a guest holds nothing. It never fails: a source
-// that does leaves its roles out.
+// that does leaves its roles out, and in doubt.
 func (d *Directory) Identify(ctx context.Context, account bot.AccountID, standing bot.Standing) (bot.Identity, error) {
+	return d.identify(ctx, account, standing, false), nil
+}
+
+func (d *Directory) identify(ctx context.Context, account bot.AccountID, standing bot.Standing, now bool) bot.Identity {
 	who := bot.Identity{Account: account, Standing: standing}
 	p, ok := d.accounts[account]
 	if !ok {
-		return who, nil
+		return who
 	}
 	who.Person = p.Name
 	if p.Disabled {
 		who.Standing = bot.Disabled
-		return who, nil
+		return who
 	}
 	if standing == bot.Member {
-		who.Roles = d.rolesOf(ctx, p)
+		who.Roles, who.Doubts = d.rolesOf(ctx, p, now)
 	}
-	return who, nil
-}
-
-// Recall gives the identity of somebody who acted through account earlier, as
-// a member when a person still declares the account, as disabled when that
-// person is, and as unvouched when nobody does.
-// Roles are found out afresh.
-func (d *Directory) Recall(ctx context.Context, account bot.AccountID) (bot.Identity, error) {
-	if _, ok := d.accounts[account]; !ok {
-		return bot.Identity{Account: account, Standing: bot.Unvouched}, nil
-	}
-	return d.Identify(ctx, account, bot.Member)
+	return who
 }
 
 // rolesOf gives declared roles and those of groups that any account of the
-// person is in, sorted.
-func (d *Directory) rolesOf(ctx context.Context, p *Person) []string {
+// person is in, sorted, and which roles are in doubt; now has the groups asked
+// afresh.
+func (d *Directory) rolesOf(ctx context.Context, p *Person, now bool) ([]string, []bot.Doubt) {
 	roles := slices.Clone(p.Roles)
+	var doubts []bot.Doubt
 	if len(d.roles) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 		defer cancel()
-		held := make([]bool, len(d.roles))
+		held, whys := make([]bool, len(d.roles)), make([]*bot.Doubt, len(d.roles))
 		var wg conc.WaitGroup
 		for i, r := range d.roles {
 			if !slices.Contains(roles, r.Name) {
-				wg.Go(func() { held[i] = d.inAny(ctx, p, r) })
+				whys[i] = &bot.Doubt{Role: r.Name, Say: fmt.Sprintf("whether %s holds the role %s is not known right now", p.Name, r.Name)} // should it panic
+				wg.Go(func() { held[i], whys[i] = d.inAny(ctx, p, r, now) })
 			}
 		}
 		if panicked := wg.WaitAndRecover(); panicked != nil {
@@ -307,37 +312,45 @@ func (d *Directory) rolesOf(ctx context.Context, p *Person) []string {
 		for i, r := range d.roles {
 			if held[i] {
 				roles = append(roles, r.Name)
+			} else if whys[i] != nil {
+				doubts = append(doubts, *whys[i])
 			}
 		}
 	}
 	slices.Sort(roles)
-	return slices.Compact(roles)
+	return slices.Compact(roles), doubts
 }
 
-// inAny reports whether an account of the person is in a group of the role.
-func (d *Directory) inAny(ctx context.Context, p *Person, r Role) bool {
+// inAny reports whether an account of the person is in a group of the role;
+// where it is in none that is known of, doubt says of which it is not known.
+func (d *Directory) inAny(ctx context.Context, p *Person, r Role, now bool) (in bool, doubt *bot.Doubt) {
 	for _, group := range r.Groups {
 		prefix, local, _ := strings.Cut(group, ":")
 		source := d.sources[prefix]
 		holds := func(in bool, err error) bool {
 			if err != nil {
 				d.logger.Warn("group not known, role left out", "group", group, "role", r.Name, "person", p.Name, "err", err)
+				doubt = &bot.Doubt{Role: r.Name, Say: fmt.Sprintf("whether %s is in %s, which gives the role %s, is not known right now%s", p.Name, group, r.Name, because(err))}
 			}
 			return in && err == nil
 		}
 		if persons, ok := source.(personGroups); ok {
 			if holds(persons.holdsPerson(ctx, local, p.Name)) {
-				return true
+				return true, nil
 			}
 			continue
 		}
+		ask := source.Holds
+		if s, ok := source.(fresh); ok && now {
+			ask = s.HoldsNow
+		}
 		for _, account := range p.Accounts {
-			if holds(source.Holds(ctx, local, account)) {
-				return true
+			if holds(ask(ctx, local, account)) {
+				return true, nil
 			}
 		}
 	}
-	return false
+	return false, doubt
 }
 
 // Person gives a declared person by name. The value shares its slices with the

@@ -22,6 +22,7 @@ import (
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
@@ -31,6 +32,7 @@ import (
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
 
@@ -50,10 +52,12 @@ type CommandNeeds struct {
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
+	Zone    bot.Zone // that of the configuration
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -64,12 +68,17 @@ type Options struct {
 	IDs     bot.IDs
 	// Logger is written to with every secret hidden; default none.
 	Logger *slog.Logger
+	// Level, when set, is the Logger's, which a reload sets to [log] level.
+	Level *slog.LevelVar
 	// Serve opens the configured listeners, sends the heartbeat and tells the
 	// init system. A bot that is started for one command does none of it.
 	Serve   bool
 	Secrets *bot.Secrets // every secret that is read; one for the whole process
 	// Schedules, when set, gives roles from "schedule:NAME" to whoever is on call.
 	Schedules bot.Schedules
+	// running are the networks of the bot that reloads: their tables did not
+	// change, and the groups and people they know of stay known.
+	running map[string]bot.Chat
 }
 
 // complete gives o with its defaults.
@@ -97,17 +106,23 @@ type App struct {
 	Catalog   *provider.Catalog
 	Actions   *action.Table
 
+	providers map[string]provider.Provider
+
 	tables  Tables
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
 	guide   *router.Guide
+	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
-	now    atomic.Pointer[App] // what is worked by, once a reload brought another
-	mu     sync.Mutex          // held while reloading
-	ground *ground             // once it runs
+	marked sync.Once                // as was made
+	as     string                   // the mark of its configuration; see force
+	aside  atomic.Pointer[outdated] // why nothing is begun here, nil when it is
+	now    atomic.Pointer[App]      // what is worked by, once a reload brought another
+	mu     sync.Mutex               // held while reloading
+	ground *ground                  // once it runs
 
 	ready chan struct{}
 	once  sync.Once
@@ -168,7 +183,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
-	a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -177,12 +192,27 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	for _, ct := range t.Chats {
+		raw, configured := c.Chats[ct.Name]
+		if !configured {
+			continue
+		}
+		if running, ok := o.running[ct.Name]; ok { // it hears what changes
+			a.chats[ct.Name] = running
+			continue
+		}
+		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
+			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Home: a.home, Version: o.Version})
+		if err != nil {
+			f.add(raw.Where(), err)
+			continue
+		}
+		a.chats[ct.Name] = chat
+	}
+	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
-	sources := map[string]directory.Groups{}
-	if o.Schedules != nil {
-		sources["schedule"] = directory.OnCall(o.Schedules)
-	}
+	sources, vouching := a.networks()
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
@@ -191,21 +221,11 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
 	}
+	if a.Directory != nil {
+		a.Directory = a.Directory.Vouched(vouching)
+	}
 	a.checkVerbs(f)
 	a.guide = &router.Guide{Catalog: a.Catalog, Permissions: a.Actions.Permissions()}
-	for _, ct := range t.Chats {
-		raw, configured := c.Chats[ct.Name]
-		if !configured {
-			continue
-		}
-		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
-			Complete: a.complete, Describe: a.describe, Version: o.Version})
-		if err != nil {
-			f.add(raw.Where(), err)
-			continue
-		}
-		a.chats[ct.Name] = chat
-	}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -216,7 +236,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := append(slices.Clone(a.warnings), a.exposed()...)
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -250,7 +270,7 @@ func (a *App) Hurry() { a.fail(nil) }
 // lease, and is taken up by whoever comes next.
 func (a *App) Run(ctx context.Context) error {
 	o, c := a.options, a.Config
-	s, err := OpenStore(ctx, c, a.tables)
+	s, err := openStore(ctx, c, a.tables, o.Secrets)
 	if err != nil {
 		return err
 	}
@@ -270,6 +290,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	seal := store.NewSeal(key.Secret())
 	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := a.codes(ctx, g); err != nil {
+		return err
+	}
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
 	closeJournal, err := a.emergency(g, engine)
@@ -319,10 +342,12 @@ func (a *App) Run(ctx context.Context) error {
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
 	}
+	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)
 	for _, chat := range a.chats {
 		parts.front.Go(func(ctx context.Context) error { return chat.Run(ctx, r) })
 	}
+	parts.front.Go(a.keepUp)
 	w.run(parts.front)
 	parts.front.Go(func(ctx context.Context) error {
 		for _, chat := range a.chats {

@@ -46,7 +46,7 @@ func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog
 			Targets: x.Targets, Channels: x.Channels, Hours: x.Hours, Reason: x.Reason})
 	}
 	for _, q := range c.Requires {
-		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket}
+		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket, StepUp: q.StepUp}
 		if q.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: q.Approvals.Count, From: q.Approvals.From}
 		}
@@ -170,8 +170,8 @@ func approvers(d *directory.Directory, p *auth.Policy, from []string) (able, lef
 // bindAll opens the configured providers and binds every service to them. What
 // could not be bound is a fault; the target is in the catalog all the same, so
 // that nothing else is said of rules that name it.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (*provider.Catalog, *action.Table) {
-	opened := map[string]provider.Provider{}
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (opened map[string]provider.Provider, _ *provider.Catalog, _ *action.Table) {
+	opened = map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
 			if pt.Name != p.Type {
@@ -205,7 +205,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
-	return provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
+	return opened, provider.NewCatalog(c.Environments, bindings).InOrder(c.After), bindActions(c, opened, f)
 }
 
 // boundsOf gives what a target's scale table allows.
@@ -320,6 +320,9 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 	}
 	err = s.Update(ctx, func(tx store.Tx) error {
 		changes = 0
+		if gives, err := a.givesWay(tx, seal); err != nil || gives {
+			return err
+		}
 		old, found, err := tx.Document(kindRules, "now")
 		if err != nil {
 			return err
@@ -329,7 +332,7 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 			return err
 		}
 		if found && string(old.Body) == string(body) && string(oldSettings.Body) == string(settingsBody) {
-			return nil
+			return a.putForce(tx, seal)
 		}
 		var were map[string]setting
 		if settingsFound {
@@ -354,8 +357,10 @@ func (a *App) recordStart(ctx context.Context, s store.Store, log *audit.Log, se
 		if _, err := tx.PutDocument(bot.Document{Kind: kindRules, ID: "settings", Rev: oldSettings.Rev, Body: settingsBody}); err != nil {
 			return err
 		}
-		_, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body})
-		return err
+		if _, err = tx.PutDocument(bot.Document{Kind: kindRules, ID: "now", Rev: old.Rev, Body: body}); err != nil {
+			return err
+		}
+		return a.putForce(tx, seal)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("record the configuration: %w", err)

@@ -2,8 +2,7 @@ package app
 
 import (
 	"context"
-	"io"
-	"os"
+	"errors"
 	"strings"
 
 	"quarterdeck/bot"
@@ -14,7 +13,12 @@ import (
 // OpenStore opens the configured database. An address that is configured by
 // reference is read now, and is in no error.
 func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, error) {
-	address, err := address(c.Bot.Database)
+	return openStore(ctx, c, t, &bot.Secrets{})
+}
+
+// openStore is OpenStore in a process that hides secrets.
+func openStore(ctx context.Context, c *config.Config, t Tables, secrets *bot.Secrets) (store.Store, error) {
+	address, err := address(c.Bot.Database, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -31,28 +35,22 @@ func OpenStore(ctx context.Context, c *config.Config, t Tables) (store.Store, er
 const maxAddress = 4096
 
 // address gives the database's address where database is a reference to it.
-func address(database string) (string, error) {
-	kind, name, _ := strings.Cut(database, ":")
-	var value string
-	switch kind {
-	case "env":
-		value = os.Getenv(name)
-		if value == "" {
-			return "", bot.Errorf(bot.Invalid, "bot.database is in the environment variable %s, which is empty or not set", name)
-		}
-	case "file":
-		f, err := os.Open(name)
-		if err != nil {
-			return "", &bot.Error{Op: "app.database", Kind: bot.Invalid, Say: "bot.database is in the file " + name + ", which cannot be read", Err: err}
-		}
-		defer f.Close()
-		raw, err := io.ReadAll(io.LimitReader(f, maxAddress+1))
-		if err != nil {
-			return "", &bot.Error{Op: "app.database", Kind: bot.Invalid, Say: "bot.database is in the file " + name + ", which cannot be read", Err: err}
-		}
-		value = string(raw)
-	default:
+func address(database string, secrets *bot.Secrets) (string, error) {
+	if !bot.IsSecret(database) {
 		return database, nil
+	}
+	secret, err := secrets.Open(database, "")
+	var value string
+	if err == nil {
+		value, err = secret.Value()
+	}
+	if err != nil {
+		kind, name, _ := strings.Cut(database, ":")
+		say := "bot.database is in the file " + name + ", which cannot be read: " + bot.Sentence(err, "database")
+		if kind == "env" {
+			say = "bot.database is in the environment variable " + name + ", which is empty or not set"
+		}
+		return "", &bot.Error{Op: "app.database", Kind: bot.Invalid, Say: say, Err: errors.Unwrap(err)}
 	}
 	value = strings.TrimSpace(value)
 	rest, server := strings.CutPrefix(value, "postgres://")

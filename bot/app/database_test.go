@@ -33,7 +33,7 @@ func TestDatabaseByReference(t *testing.T) {
 		{put("long", "postgres://"+strings.Repeat("x", maxAddress)), "", "is no address of a database"},
 		{"file:" + filepath.Join(dir, "gone"), "", "which cannot be read"},
 	} {
-		got, err := address(c.database)
+		got, err := address(c.database, &bot.Secrets{})
 		if c.say == "" {
 			if err != nil || got != c.want {
 				t.Errorf("%s gives %q, %v", c.database, got, err)

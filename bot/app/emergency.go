@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+
 	"quarterdeck/bot"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/journal"
@@ -17,8 +19,13 @@ import (
 func (a *App) emergency(g *ground, engine *run.Engine) (done func(), err error) {
 	o, c := a.options, a.Config
 	m := &run.Emergency{Engine: engine, Audit: c.Audit.Channels,
-		Blind:   func(name string) (bot.Command, bool) { return a.current().blind(g, name) },
-		Deliver: router.Direct(func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok })}
+		Blind: func(name string) (bot.Command, bool) { return a.current().blind(g, name) },
+	}
+	direct := router.Direct(func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok })
+	m.Deliver = func(ctx context.Context, d bot.Delivery) (string, error) {
+		d.Card = d.Card.Each(g.log.Redact)
+		return direct(ctx, d)
+	}
 	g.emergency = m
 	var found journal.Found
 	if c.Bot.Journal != "" {
@@ -49,7 +56,7 @@ func (a *App) blind(g *ground, name string) (bot.Command, bool) {
 	o, nothing := a.options, store.Nothing{}
 	runs := run.New(run.Config{Store: nothing, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Seal: g.seal, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger})
 	for _, cmd := range a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(nothing), Runs: runs,
-		Guard: guard.NewKeeper(nothing), Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide}) {
+		Guard: guard.NewKeeper(nothing), Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}}) {
 		if cmd.Name == name {
 			return cmd, true
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/provider"
 	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
 )
@@ -29,8 +31,42 @@ func Erase(ctx context.Context, c *config.Config, t Tables, o Options, what audi
 	}
 	defer s.Close()
 	e := &audit.Eraser{Store: s, Log: audit.New(audit.Config{Store: s, Clock: o.complete().Clock, Redact: c.Audit.Redact}), Key: key,
-		Seal: store.NewSeal(key.Secret()), RunSeal: run.SealName, Channels: c.Audit.Channels, Archive: c.Audit.Archive}
+		Seal: store.NewSeal(key.Secret()), RunSeal: run.SealName, Channels: c.Audit.Channels, Archive: c.Audit.Archive, Journal: c.Bot.Journal}
+	e.Files, err = kept(c, t, o)
+	if err != nil {
+		return audit.Erased{}, err
+	}
 	return e.Erase(ctx, what)
+}
+
+// kept gives what erases from what providers keep on this machine.
+func kept(c *config.Config, t Tables, o Options) (func(ctx context.Context, replace func(string) string, dryRun bool) ([]string, error), error) {
+	var erasers []provider.Eraser
+	for _, p := range c.Providers {
+		for _, pt := range t.Providers {
+			if pt.Name != p.Type {
+				continue
+			}
+			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Secrets: &bot.Secrets{}})
+			if err != nil {
+				return nil, err
+			}
+			if e, keeps := made.(provider.Eraser); keeps {
+				erasers = append(erasers, e)
+			}
+		}
+	}
+	return func(ctx context.Context, replace func(string) string, dryRun bool) (places []string, err error) {
+		for _, e := range erasers {
+			found, err := e.Erase(ctx, replace, dryRun)
+			places = append(places, found...)
+			if err != nil {
+				return places, err
+			}
+		}
+		slices.Sort(places) // several may keep theirs in one folder
+		return slices.Compact(places), nil
+	}, nil
 }
 
 // self is who runs this process, as the socket would see them.

@@ -11,6 +11,7 @@ import (
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
 
@@ -27,6 +28,7 @@ type ground struct {
 
 	engine *run.Engine // the newest
 	router *router.Router
+	codes  *stepup.Keeper // nil for none
 	// emergency is the road while the log cannot be written.
 	emergency *run.Emergency
 }
@@ -48,8 +50,8 @@ func (a *App) ways(g *ground) *ways {
 	w := &ways{keeper: guard.NewKeeper(g.store), commands: map[string]bot.Command{}, workflows: map[string]bot.Workflow{}}
 	w.keeper.Weekly(a.freezes, c.Bot.Location)
 	w.engine = run.Config{
-		Guards: w.keeper.Obstacles,
-		Store:  g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
+		Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
+		Store: g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := w.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { wf, ok := w.workflows[kind]; return wf, ok },
 		Posted:    g.posted, Reach: reach, Draining: g.draining, Meter: g.meter,
@@ -62,7 +64,7 @@ func (a *App) ways(g *ground) *ways {
 // engine: the first of the process, or one after the router there is.
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)
@@ -76,13 +78,14 @@ func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, er
 	if err != nil {
 		return nil, err
 	}
-	w.router = router.Config{Emergency: g.emergency, Store: g.store, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Grammar: gr, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: g.seal,
+	w.router = router.Config{Emergency: g.emergency, Codes: g.codes, Store: g.store, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Grammar: gr, Words: (&seen{policy: a.Policy, all: words{a.Catalog, a.Directory}}).of, Engine: engine, Seal: g.seal,
 		Clock: o.Clock, IDs: o.IDs, Logger: o.Logger, Posted: g.posted, Reach: reach, Draining: g.draining, Meter: g.meter, Rate: c.Bot.Rate}
 	if g.router != nil {
 		a.guide.Router = g.router.Next(w.router)
 	} else {
 		a.guide.Router = router.New(w.router)
 	}
+	a.form.Store(a.newForms(a.guide.Router))
 	return a.guide.Router, nil
 }
 

@@ -15,8 +15,12 @@ import (
 
 // Reload reads the configuration again and works by it from then on: all of it,
 // or nothing. What it says of people, rules, services, providers, environments,
-// freezes and of [bot] timezone, rate and expiries takes effect; a change of
-// anything else is refused as a whole, because it needs a restart. Whatever is
+// freezes and of [bot] timezone, rate and expiries and of [log] level takes
+// effect. What only says how the process stands in its surroundings ([listen],
+// [log] format, [stop], [observe], [heartbeat]) stays as it was until a restart,
+// and is among the warnings; nobody's right hangs on it, so that it holds up
+// nothing else. A change of what is left (the database, the socket, the audit log,
+// chat networks) is refused as a whole, because it needs a restart. Whatever is
 // wrong gives an Error of kind Invalid with one line for each fault, which the
 // log and the audit channels are told of too, and everything stays as it was.
 //
@@ -36,7 +40,7 @@ func (a *App) Reload(ctx context.Context) (changes int, warnings []string, err e
 	}
 	next, err := a.reread()
 	if err == nil {
-		changes, err = a.takeOver(ctx, g, next)
+		changes, err = a.takeOver(g, next, func() (int, error) { return next.recordStart(ctx, g.store, g.log, g.seal) })
 	}
 	if err != nil {
 		if bot.KindOf(err) == bot.Invalid {
@@ -49,7 +53,15 @@ func (a *App) Reload(ctx context.Context) (changes int, warnings []string, err e
 		a.options.Logger.Error("stop what disabled people asked for", "err", err)
 	}
 	g.engine.Wake()
-	return changes, next.Warnings(), nil
+	if a.options.Level != nil {
+		a.options.Level.Set(next.Config.Log.Level)
+	}
+	warnings = append(next.Warnings(), next.Lacks()...)
+	for _, key := range laterChanges(a.Config, next.Config) {
+		name := fmt.Sprintf("[%s] %s", key[0], key[1])
+		warnings = append(warnings, fmt.Sprintf("%s: %s takes effect at the next start of the bot; the rest is taken over", next.Config.At(key...), name))
+	}
+	return changes, warnings, nil
 }
 
 // reread gives the bot as its configuration wants it now.
@@ -65,10 +77,13 @@ func (a *App) reread() (*App, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	return New(c, a.tables, a.options)
+	o := a.options
+	o.running = a.chats
+	return New(c, a.tables, o)
 }
 
-// fixedChanges gives the keys that cannot change while the bot runs and did.
+// fixedChanges gives the keys that cannot change while the bot runs and did, and
+// that too much hangs on for the rest to be taken without them.
 func fixedChanges(old, now *config.Config) (keys [][]string) {
 	check := func(same bool, key ...string) {
 		if !same {
@@ -79,6 +94,7 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 	check(old.Bot.Socket == now.Bot.Socket, "bot", "socket")
 	check(old.Bot.SocketGroup == now.Bot.SocketGroup, "bot", "socket_group")
 	check(old.Bot.State == now.Bot.State || old.Bot.Database != now.Bot.Database, "bot", "state")
+	check(old.Bot.Journal == now.Bot.Journal || old.Bot.Database != now.Bot.Database, "bot", "journal")
 	check(slices.Equal(old.Audit.Channels, now.Audit.Channels), "audit", "channels")
 	check(old.Audit.Key == now.Audit.Key, "audit", "key")
 	check(old.Audit.Checkpoints == now.Audit.Checkpoints || old.Audit.Key != now.Audit.Key, "audit", "checkpoints")
@@ -89,16 +105,7 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 		same = old.Audit.Redact[i].String() == now.Audit.Redact[i].String()
 	}
 	check(same, "audit", "redact")
-	for _, on := range bot.Listeners() {
-		check(old.Listen[on] == now.Listen[on], "listen", string(on))
-	}
-	check(old.Log.JSON == now.Log.JSON, "log", "format")
-	check(old.Log.Level == now.Log.Level, "log", "level")
-	check(old.StopWithin == now.StopWithin, "stop", "within")
-	check(old.Observe.Every == now.Observe.Every, "observe", "every")
-	check(old.Observe.Timeout == now.Observe.Timeout, "observe", "timeout")
-	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.URL == now.Heartbeat.URL), "heartbeat", "url")
-	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.Every == now.Heartbeat.Every), "heartbeat", "every")
+	check(old.Auth.TOTPKey == now.Auth.TOTPKey, "auth", "totp_key")
 	chats := maps.Clone(old.Chats)
 	maps.Copy(chats, now.Chats)
 	for _, name := range slices.Sorted(maps.Keys(chats)) {
@@ -109,8 +116,27 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 	return keys
 }
 
-// takeOver makes next what is worked by.
-func (a *App) takeOver(ctx context.Context, g *ground, next *App) (changes int, err error) {
+// laterChanges gives the keys that changed and take effect at the next start.
+func laterChanges(old, now *config.Config) (keys [][]string) {
+	check := func(same bool, key ...string) {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	for _, on := range bot.Listeners() {
+		check(old.Listen[on] == now.Listen[on], "listen", string(on))
+	}
+	check(old.Log.JSON == now.Log.JSON, "log", "format")
+	check(old.StopWithin == now.StopWithin, "stop", "within")
+	check(old.Observe.Every == now.Observe.Every, "observe", "every")
+	check(old.Observe.Timeout == now.Observe.Timeout, "observe", "timeout")
+	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.URL == now.Heartbeat.URL), "heartbeat", "url")
+	check((old.Heartbeat == nil) == (now.Heartbeat == nil) && (now.Heartbeat == nil || old.Heartbeat.Every == now.Heartbeat.Every), "heartbeat", "every")
+	return keys
+}
+
+// takeOver makes next what is worked by, once record succeeded.
+func (a *App) takeOver(g *ground, next *App, record func() (changes int, err error)) (changes int, err error) {
 	w := next.ways(g)
 	engine := g.engine.Next(w.engine)
 	r, err := next.router(g, w, engine)
@@ -118,7 +144,7 @@ func (a *App) takeOver(ctx context.Context, g *ground, next *App) (changes int, 
 		return 0, err
 	}
 	err = g.engine.Switch(engine, func() (err error) {
-		if changes, err = next.recordStart(ctx, g.store, g.log, g.seal); err != nil {
+		if changes, err = record(); err != nil {
 			return err
 		}
 		g.router.Switch(r)

@@ -101,7 +101,7 @@ func TestReloadWhilePeopleAct(t *testing.T) {
 		case r.Kind == bot.Started:
 			begun++
 			if !may {
-				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Detail["summary"])
+				t.Errorf("record %d: %s began after the rules that forbid it were recorded", r.Seq, r.Words("summary"))
 			}
 		}
 	}
@@ -120,18 +120,20 @@ func TestReloadKeepsTheOld(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, to, want string
 	}{
-		"not TOML":    {"[bot]", "[bot", "config.toml:1: this is not TOML"},
-		"unknown key": {"rate = 100000", "rat = 1", `config.toml:4: unknown key "rat" in [bot]; did you mean "rate"?`},
-		"a rule":      {`permissions = ["audit"]`, `permissions = ["audti"]`, "config.toml:32: grant 2: there is no permission \"audti\""},
-		"a provider":  {`type = "far"`, `type = "broken"`, "config.toml:43: the moon is in the way"},
-		"database":    {"sqlite:q.db", "sqlite:p.db", "config.toml:2: [bot] database needs a restart; restart the bot, or put back what it was to reload the rest"},
-		"socket":      {"q.sock", "p.sock", "config.toml:3: [bot] socket needs a restart"},
-		"state":       {"rate = 100000", "rate = 5\nstate = \"elsewhere\"", "config.toml:5: [bot] state needs a restart"},
-		"group":       {"rate = 100000", "rate = 5\nsocket_group = \"ops\"", "config.toml:5: [bot] socket_group needs a restart"},
-		"channel":     {`["x:audit"]`, `["x:other"]`, "config.toml:6: [audit] channels needs a restart"},
-		"key":         {"file:audit.key", "file:other.key", "config.toml:7: [audit] key needs a restart"},
-		"redaction":   {"house-[0-9]+", "house-[0-9]", "config.toml:8: [audit] redact needs a restart"},
-		"a chat less": {"[chat.y]\n", "", "config.toml:"},
+		"not TOML":       {"[bot]", "[bot", "config.toml:1: this is not TOML"},
+		"unknown key":    {"rate = 100000", "rat = 1", `config.toml:4: unknown key "rat" in [bot]; did you mean "rate"?`},
+		"a rule":         {`permissions = ["audit"]`, `permissions = ["audti"]`, "config.toml:32: grant 2: there is no permission \"audti\""},
+		"a provider":     {`type = "far"`, `type = "broken"`, "config.toml:43: the moon is in the way"},
+		"database":       {"sqlite:q.db", "sqlite:p.db", "config.toml:2: [bot] database needs a restart; restart the bot, or put back what it was to reload the rest"},
+		"socket":         {"q.sock", "p.sock", "config.toml:3: [bot] socket needs a restart"},
+		"state":          {"rate = 100000", "rate = 5\nstate = \"elsewhere\"", "config.toml:5: [bot] state needs a restart"},
+		"group":          {"rate = 100000", "rate = 5\nsocket_group = \"ops\"", "config.toml:5: [bot] socket_group needs a restart"},
+		"journal":        {"rate = 100000", "rate = 5\njournal = \"else.where\"", "config.toml:5: [bot] journal needs a restart"},
+		"channel":        {`["x:audit"]`, `["x:other"]`, "config.toml:6: [audit] channels needs a restart"},
+		"key":            {"file:audit.key", "file:other.key", "config.toml:7: [audit] key needs a restart"},
+		"second factors": {"[chat.y]\n", "[chat.y]\n[auth]\ntotp_key = \"file:totp.key\"\n", "config.toml:"},
+		"redaction":      {"house-[0-9]+", "house-[0-9]", "config.toml:8: [audit] redact needs a restart"},
+		"a chat less":    {"[chat.y]\n", "", "config.toml:"},
 	} {
 		if n := strings.Count(other, c.from); n != 1 {
 			t.Fatalf("%s: %q stands %d times", name, c.from, n)

@@ -154,6 +154,8 @@ type world struct {
 	stores []store.Type // in place of SQLite's
 	stop   func()
 	app    *app.App // that runs
+	groups *groupsOfX
+	opened *bot.ChatOptions // when set, what the network x was opened with first
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -229,6 +231,9 @@ func (w *world) tables() app.Tables {
 			if err := o.Raw.Decode(&none); err != nil {
 				return nil, err
 			}
+			if c == bot.Chat(w.x) && w.opened != nil && w.opened.Home == nil { // a reload opens another, which is never run
+				*w.opened = o
+			}
 			return c, nil
 		}
 	}
@@ -237,7 +242,7 @@ func (w *world) tables() app.Tables {
 		stores = []store.Type{sqlite.Type()}
 	}
 	return app.Tables{
-		Chats: []bot.ChatType{{Name: "x", Open: opens(w.x)}, {Name: "y", Open: opens(w.y)}},
+		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: "x", Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
 			{Name: "far", Open: func(provider.Options) (provider.Provider, error) { return far{w.far}, nil }},
 			{Name: "idle", Open: func(provider.Options) (provider.Provider, error) { return idle{}, nil }},

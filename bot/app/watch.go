@@ -46,14 +46,14 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 		return w, nil
 	}
 	o, c := a.options, a.Config
-	w.monitor = health.NewMonitor(health.Config{Store: of.store, Clock: o.Clock, Logger: o.Logger, Chats: a.chats,
+	w.monitor = health.NewMonitor(health.Config{Store: of.store, Clock: o.Clock, Logger: o.Logger, Chats: a.chats, Alarms: a.alarms,
 		Turned: map[string]func() time.Time{"engine": of.engine.Turned, "router": of.router.Turned}})
 	if s, ok := of.store.(store.Watched); ok {
 		s.Watch(of.meter.Committed)
 	}
 	of.meter.Watch(metrics.Watched{Store: of.store, Chats: a.chats, Writable: w.monitor.Writable, Checkpoint: w.lastCheckpoint})
 	if h := c.Heartbeat; h != nil {
-		w.heartbeat = &health.Heartbeat{URL: h.URL, Every: h.Every, Logger: o.Logger, Fault: w.monitor.Fault, May: config.MayBeTold, Beat: of.meter.Beat}
+		w.heartbeat = &health.Heartbeat{URL: h.URL, Every: h.Every, Secrets: o.Secrets, Logger: o.Logger, Fault: w.monitor.Fault, May: config.MayBeTold, Beat: of.meter.Beat}
 		if err := w.heartbeat.Check(); err != nil {
 			return nil, &bot.Error{Op: "app.heartbeat", Kind: bot.Invalid, Say: h.Where + ": " + bot.Sentence(err, "heartbeat"), Err: errors.Unwrap(err)}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"quarterdeck/bot"
 )
@@ -15,8 +17,10 @@ const SectionLog Section = "log"
 
 // WriteCSV writes the Book as one table: RFC 4180, UTF-8, the header columns,
 // first the Cover as rows of section log. A cell that a spreadsheet would take
-// for a formula, because it begins with = + - @ tab or carriage return, gets an
-// apostrophe in front (https://owasp.org/www-community/attacks/CSV_Injection).
+// for a formula, because it begins with = + - or @, in ASCII or in full width,
+// behind whatever space there is, or with a tab or an end of line, gets an
+// apostrophe in front
+// (https://owasp.org/www-community/attacks/CSV_Injection).
 func (b *Book) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
@@ -49,12 +53,20 @@ func harmless(cell string) string {
 	if cell == "" {
 		return ""
 	}
-	quoted := strings.ContainsRune("=+-@\t\r", rune(cell[0]))
+	quoted := strings.ContainsRune("\t\r\n", rune(cell[0]))
 	cell = strings.ReplaceAll(cell, "\r", " ")
+	quoted = quoted || formula(cell)
 	if quoted {
 		return "'" + cell
 	}
 	return cell
+}
+
+// formula reports whether a spreadsheet may take s for one.
+func formula(s string) bool {
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
+	r, _ := utf8.DecodeRuneInString(s)
+	return strings.ContainsRune("=+-@＝＋－＠−", r) && s != ""
 }
 
 // facts gives the Cover as name, value and the records that it is about.

@@ -142,7 +142,7 @@ func TestHarmless(t *testing.T) {
 	if quoted < 50 {
 		t.Errorf("only %d cells needed a mark: the test shows little", quoted)
 	}
-	for _, first := range []string{"=1", "+1", "-1", "@x", "\tx", "\rx"} {
+	for _, first := range []string{"=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "\r\n=1", "＝1", "＋1", "－1", "＠x", "−1", " =1", "\u00a0=1", "\ufeff=1", "\u200b＝1"} {
 		if got := harmless(first); got[0] != '\'' {
 			t.Errorf("%q stays %q", first, got)
 		}

@@ -3,8 +3,11 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +16,7 @@ import (
 )
 
 // Eraser erases values that should never have been recorded, wherever they are
-// kept. All fields are needed except Archive.
+// kept. All fields are needed except Archive, Journal and Files.
 type Eraser struct {
 	Store store.Store
 	Log   *Log
@@ -25,6 +28,13 @@ type Eraser struct {
 	Channels []bot.ChannelID
 	// Archive is the folder of archived segments; "" for none.
 	Archive string
+	// Journal is the emergency journal's file, which is looked at and left alone;
+	// "" for none.
+	Journal string
+	// Files, when set, takes what replace takes out of texts out of what is kept on
+	// this machine outside the database, and names the places; with dryRun it
+	// changes nothing. It is called again with the same replace.
+	Files func(ctx context.Context, replace func(string) string, dryRun bool) (places []string, err error)
 }
 
 // Erasure says what to erase: one value of one record, and whatever repeats it,
@@ -75,6 +85,20 @@ const maxHits = 10_000
 // A value that is not there is an Error of kind NotFound; one that belongs to a
 // run that has not ended is a Conflict.
 func (e *Eraser) Erase(ctx context.Context, what Erasure) (done Erased, err error) {
+	const tries = 20
+	for range tries { // a bot that serves writes meanwhile what is to be rewritten
+		if done, err = e.try(ctx, what); !errors.Is(err, errRaced) {
+			break
+		}
+	}
+	return done, err
+}
+
+// errRaced says that something was written between look and erasure; nothing was
+// changed then.
+var errRaced = errors.New("it was written to meanwhile")
+
+func (e *Eraser) try(ctx context.Context, what Erasure) (done Erased, err error) {
 	replace, hits, err := e.find(ctx, what)
 	if err != nil {
 		return Erased{}, err
@@ -83,16 +107,29 @@ func (e *Eraser) Erase(ctx context.Context, what Erasure) (done Erased, err erro
 		return Erased{}, bot.Errorf(bot.Invalid, "the reason holds what is to be erased; the record of the erasure would keep it")
 	}
 	var bodies []rewrite
+	var files []string
 	if replace != nil && !what.Here {
 		if bodies, err = e.bodies(ctx, replace, &done); err != nil {
 			return Erased{}, err
 		}
+		if e.Files != nil {
+			if files, err = e.Files(ctx, replace, true); err != nil {
+				return Erased{}, err
+			}
+		}
 	} else if !what.Here {
 		done.ByHand = append(done.ByHand, "the value is too short to be told from chance elsewhere; only its record was looked at: find what repeats it with --matching")
 	}
-	if len(hits) == 0 && len(bodies) == 0 {
+	if err := e.byHand(ctx, hits, replace, &done); err != nil {
+		return Erased{}, err
+	}
+	if len(hits) == 0 && len(bodies) == 0 && len(files) == 0 {
+		if len(done.ByHand) > 0 {
+			return done, bot.Errorf(bot.NotFound, "nothing that can be erased matches")
+		}
 		return Erased{}, bot.Errorf(bot.NotFound, "nothing that is kept matches")
 	}
+	done.ByHand = append(done.ByHand, "copies that were made before keep it: exports, reports, backups of the database, the platform's own logs; what other machines that run this bot keep of their operations is erased by the same there")
 	for _, h := range hits {
 		if h.rec.Run != 0 {
 			if err := e.ended(ctx, h.rec.Run); err != nil {
@@ -108,16 +145,27 @@ func (e *Eraser) Erase(ctx context.Context, what Erasure) (done Erased, err erro
 	for _, b := range bodies {
 		done.Places = append(done.Places, placeName(b.is))
 	}
-	if err := e.byHand(ctx, hits, replace, &done); err != nil {
-		return Erased{}, err
-	}
+	done.Places = append(done.Places, files...)
 	if what.DryRun {
 		return done, nil
 	}
-	if err := e.apply(ctx, what, hits, bodies, replace); err != nil {
+	done.Records = int64(len(hits))
+	if len(bodies)+len(files) > 0 && len(hits) == 0 {
+		done.Records = 1
+	}
+	err = e.apply(ctx, what, hits, bodies, len(bodies)+len(files))
+	if bot.KindOf(err) == bot.Conflict {
+		return Erased{}, &bot.Error{Op: "audit.erase", Kind: bot.Conflict, Err: errors.Join(errRaced, err),
+			Say: "what is to be erased was written to again and again; nothing was erased, try again in a moment"}
+	}
+	if err != nil {
 		return Erased{}, err
 	}
-	done.Records = int64(len(hits))
+	if len(files) > 0 {
+		if _, err := e.Files(ctx, replace, false); err != nil {
+			return done, err
+		}
+	}
 	if e.Archive != "" {
 		if err := e.segments(hits); err != nil {
 			return done, err
@@ -285,9 +333,17 @@ func (e *Eraser) bodies(ctx context.Context, replace func(string) string, done *
 
 // without gives b without the matching text.
 func (e *Eraser) without(ctx context.Context, b store.Body, replace func(string) string, done *Erased) (value []byte, changed bool, err error) {
-	value, changed, err = rewriteStrings(b.Value, replace)
-	if err != nil || !changed {
+	var left []string
+	value, changed, left, err = rewriteStrings(b.Value, replace)
+	if err != nil {
 		return nil, false, err
+	}
+	if len(left) > 0 {
+		slices.Sort(left)
+		done.ByHand = append(done.ByHand, fmt.Sprintf("%s has it as %s, which is no text and stays as it is", placeName(b), strings.Join(slices.Compact(left), ", ")))
+	}
+	if !changed {
+		return nil, false, nil
 	}
 	switch b.Shelf {
 	case store.InboxShelf:
@@ -305,7 +361,7 @@ func (e *Eraser) without(ctx context.Context, b store.Body, replace func(string)
 			done.ByHand = append(done.ByHand, fmt.Sprintf("run #%d holds it, and was not written by this bot; it is left as it is", number))
 			return nil, false, nil
 		}
-		if plain, _, err = rewriteStrings(plain, replace); err != nil {
+		if plain, _, _, err = rewriteStrings(plain, replace); err != nil {
 			return nil, false, err
 		}
 		if value, err = e.Seal.Wrap(e.RunSeal(number), plain); err != nil {
@@ -328,7 +384,9 @@ func placeName(b store.Body) string {
 // byHand names what cannot be reached from here.
 func (e *Eraser) byHand(ctx context.Context, hits []hit, replace func(string) string, done *Erased) error {
 	add := func(format string, args ...any) {
-		done.ByHand = append(done.ByHand, fmt.Sprintf(format, args...))
+		if s := fmt.Sprintf(format, args...); !slices.Contains(done.ByHand, s) {
+			done.ByHand = append(done.ByHand, s)
+		}
 	}
 	return e.Store.View(ctx, func(r store.Reader) error {
 		for _, h := range hits {
@@ -348,25 +406,63 @@ func (e *Eraser) byHand(ctx context.Context, hits []hit, replace func(string) st
 					add("record %d was posted to %s after %s; remove it there by hand", h.rec.Seq, channel, stamp(rec.At))
 				}
 			}
-			if _, held, _ := rewriteStrings(h.rec.Body, orSame(replace)); held {
-				add("the chained part of record %d holds it too, which cannot be changed without breaking the chain", h.rec.Seq)
+		}
+		if replace == nil {
+			return nil
+		}
+		if err := e.chained(ctx, replace, add); err != nil {
+			return err
+		}
+		if e.Journal != "" {
+			// It is read whole: its size is bounded.
+			if raw, err := os.ReadFile(e.Journal); err == nil && replace(string(raw)) != string(raw) {
+				add("the emergency journal, %s, holds it; it is made anew when it is removed while the bot is stopped and nothing waits in it", e.Journal)
 			}
 		}
-		add("copies that were made before keep it: exports, reports, backups of the database, the platform's own logs")
 		return nil
 	})
 }
 
-func orSame(f func(string) string) func(string) string {
-	if f == nil {
-		return func(s string) string { return s }
+// chained names the records whose chained part says what is erased, wherever
+// that is: records of the first versions, and what programs called things.
+func (e *Eraser) chained(ctx context.Context, replace func(string) string, add func(format string, args ...any)) error {
+	var in spans
+	look := func(rec store.Sealed) error {
+		var r bot.Record
+		if json.Unmarshal(rec.Body, &r) != nil {
+			return nil
+		}
+		said := []string{r.Person, r.Message, r.Target, r.Rule}
+		for _, v := range r.Detail {
+			said = append(said, v)
+		}
+		if slices.ContainsFunc(said, func(s string) bool { return isText(s, []string{""}) && replace(s) != s }) {
+			in = in.with(rec.Seq)
+		}
+		return nil
 	}
-	return f
+	if err := each(ctx, e.Store, 1, look); err != nil {
+		return err
+	}
+	if err := e.inArchive(func(rec store.Sealed, _ string) error { return look(rec) }); err != nil {
+		return err
+	}
+	if len(in) > 0 {
+		add("it is NOT gone from the chained part of records %s, which cannot be changed without breaking the chain", in)
+	}
+	return nil
 }
 
 // apply changes the database, in one commit.
-func (e *Eraser) apply(ctx context.Context, what Erasure, hits []hit, bodies []rewrite, replace func(string) string) error {
+func (e *Eraser) apply(ctx context.Context, what Erasure, hits []hit, bodies []rewrite, places int) error {
 	return e.Store.Update(ctx, func(tx store.Tx) error {
+		if len(hits) == 0 { // nobody changes anything here without a record
+			rec := bot.Record{Kind: bot.ConfiguredKind, Account: what.By.Account, Standing: what.By.Standing, Person: what.By.Person,
+				Detail: map[string]string{detailPlaces: strconv.Itoa(places)}, Text: map[string]string{"reason": what.Reason}}
+			if _, err := e.Log.Append(tx, rec); err != nil {
+				return err
+			}
+		}
 		for _, h := range hits {
 			if h.in != "" {
 				if _, err := e.Log.Append(tx, erasure(h.rec.Seq, h.name, what.By, what.Reason)); err != nil {

@@ -111,6 +111,10 @@ func ReadPublicKey(path string) (ed25519.PublicKey, error) {
 // readPEM reads the one PEM block of a file. A file that is not there gives an
 // error that is fs.ErrNotExist; all others are Errors.
 func readPEM(path string, private bool) (*pem.Block, error) {
+	// Looked at first: to open a pipe could wait for ever.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, bot.Errorf(bot.Invalid, "the audit key %s is not a file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

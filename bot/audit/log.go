@@ -205,6 +205,7 @@ func erasure(seq int64, name string, by bot.Identity, why string) bot.Record {
 const (
 	detailErased = "erased" // sequence of the record of which a value was erased
 	detailName   = "name"   // and the name of that value
+	detailPlaces = "places" // in how many places outside the log something was erased
 	detailGap    = "gap"    // channel that refused a post
 	detailAudit  = "audit"  // sequences that the refused post told of
 	detailCause  = "cause"

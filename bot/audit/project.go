@@ -113,7 +113,7 @@ func (p *projection) single(r bot.Record, in bool) error {
 		return p.reviewed(r, in)
 	}
 	row := Row{At: r.At, Run: r.Run, Who: Actor(r), Account: string(r.Account), Verb: r.Verb, Target: r.Target,
-		What: orElse(r.Detail["summary"], words(r, "line")), Rule: r.Rule, Reason: words(r, "reason"), Result: words(r, "result"),
+		What: orElse(spoken(r, "summary"), words(r, "line")), Rule: r.Rule, Reason: words(r, "reason"), Result: words(r, "result"),
 		Records: spans{{r.Seq, r.Seq}}.String()}
 	switch {
 	case r.Kind == bot.DeniedRecord && r.Error != "":
@@ -126,7 +126,7 @@ func (p *projection) single(r bot.Record, in bool) error {
 		if row.BreakGlass == "" {
 			row.Override = words(r, "override")
 		}
-		row.Result = orElse(r.Detail["passed"], row.Result)
+		row.Result = orElse(spoken(r, "passed"), row.Result)
 		if row.BreakGlass != "" && p.scope.about(r.Target) {
 			open := row
 			open.Section, open.State = SectionReview, "open"
@@ -157,7 +157,7 @@ func (p *projection) reviewed(r bot.Record, in bool) error {
 		delete(p.unseen, r.Run)
 	}
 	row.Section, row.State, row.Ended = SectionReview, "done", r.At
-	row.Approved = fmt.Sprintf("%s (%s) %s", Actor(r), r.Account, instant(r.At))
+	row.Approved = fmt.Sprintf("%s (%s) %s", Actor(r), shownFrom(r), instant(r.At))
 	row.Result = orElse(words(r, "result"), words(r, "reason"))
 	row.Records = joinedSpans(row.Records, r.Seq)
 	if !in && !p.scope.in(row.At) || !p.scope.about(row.Target) {
@@ -188,11 +188,11 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	}
 	c.seqs = c.seqs.with(r.Seq).atMost(maxSpans)
 	row := &c.row
-	row.What = orElse(r.Detail["summary"], orElse(row.What, words(r, "line")))
+	row.What = orElse(spoken(r, "summary"), orElse(row.What, words(r, "line")))
 	row.State = string(stateOf(r))
 	c.spec = orElse(r.Spec, c.spec)
 	yes := func() string {
-		s := fmt.Sprintf("%s (%s) %s", Actor(r), r.Account, instant(r.At))
+		s := fmt.Sprintf("%s (%s) %s", Actor(r), shownFrom(r), instant(r.At))
 		if why := words(r, "reason"); why != "" {
 			s += ": " + why
 		}
@@ -211,13 +211,16 @@ func (p *projection) ofRun(r bot.Record, in bool) error {
 	case bot.OverriddenKind:
 		if why := breakGlass(r); why != "" {
 			row.BreakGlass = why
-			if passed := r.Detail["passed"]; passed != "" {
+			if f := bot.Factor(r.Detail[detailFactor]); f.Shown() {
+				row.BreakGlass += " (with " + string(f) + ")"
+			}
+			if passed := spoken(r, "passed"); passed != "" {
 				row.BreakGlass += " (without " + passed + ")"
 			}
 			break
 		}
 		row.Override = orElse(words(r, "override"), row.Override)
-		if passed := r.Detail["passed"]; passed != "" {
+		if passed := spoken(r, "passed"); passed != "" {
 			c.rest = append(c.rest, passed)
 		}
 	case bot.Started:

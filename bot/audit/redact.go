@@ -9,7 +9,7 @@ import (
 )
 
 // Redacted stands where a secret was.
-const Redacted = "[redacted]"
+const Redacted = bot.Redacted
 
 // shape is one known shape of secret. A value is searched with the expression
 // only when one of its hints, in lower case, occurs in it: most values hold

@@ -68,9 +68,9 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	var by []string
 	for _, r := range yes {
 		if r.Kind == bot.ConfirmedKind {
-			add("confirmed by", Actor(r))
+			add("confirmed by", actorShown(r))
 		} else {
-			by = append(by, Actor(r))
+			by = append(by, actorShown(r))
 		}
 	}
 	add("approved by", strings.Join(by, ", "))
@@ -78,17 +78,17 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 	for _, r := range over {
 		if r.Detail["break_glass"] != "" {
 			add("break-glass", value(r, "override"))
-			add("went without", r.Detail["passed"])
+			add("went without", spoken(r, "passed"))
 			if len(seen) == 0 {
 				add("review", fmt.Sprintf("another person must look at it: review %d", run.number))
 			}
 			continue
 		}
-		passed = append(passed, orElse(flat(r.Detail["passed"]), "what stood against it"))
+		passed = append(passed, orElse(flat(spoken(r, "passed")), "what stood against it"))
 	}
 	add("overrode", strings.Join(passed, "; "))
 	for _, r := range seen {
-		add("reviewed by", joined(Actor(r), value(r, "reason")))
+		add("reviewed by", joined(actorShown(r), value(r, "reason")))
 	}
 	if state.Settled() {
 		c.Text = value(last, "result")

@@ -95,6 +95,11 @@ func words(r bot.Record, name string) string {
 	return strings.TrimSpace(r.Text[name])
 }
 
+// spoken is words for what records of the first versions hold in Detail.
+func spoken(r bot.Record, name string) string {
+	return orElse(words(r, name), strings.TrimSpace(r.Detail[name]))
+}
+
 // breakGlass gives the words with which somebody acted before anybody agreed;
 // "" when a record does not tell of that.
 func breakGlass(r bot.Record) string {

@@ -28,6 +28,9 @@ func Say(r bot.Record) string {
 		if seq := r.Detail[detailErased]; seq != "" {
 			return joined(fmt.Sprintf("%s erased %s of record %s", Actor(r), r.Detail[detailName], seq), value(r, "reason"))
 		}
+		if places := r.Detail[detailPlaces]; places != "" {
+			return joined(fmt.Sprintf("%s erased something in %s places outside the log", Actor(r), places), value(r, "reason"))
+		}
 		if notice := value(r, "notice"); notice != "" {
 			return notice
 		}
@@ -58,9 +61,9 @@ func sayRun(r bot.Record) string {
 		}
 		return s
 	case bot.ConfirmedKind:
-		return joined("confirmed by "+Actor(r), reason)
+		return joined("confirmed by "+actorShown(r), reason)
 	case bot.Approved:
-		return joined("approved by "+Actor(r), reason)
+		return joined("approved by "+actorShown(r), reason)
 	case bot.DeniedRecord:
 		if r.Error == "" {
 			return joined("denied by "+Actor(r), reason)
@@ -77,15 +80,15 @@ func sayRun(r bot.Record) string {
 	case bot.OverriddenKind:
 		if r.Detail["break_glass"] != "" {
 			return fmt.Sprintf("BREAK-GLASS by %s: %s, without %s (reason: %s); another person must review it: review %d",
-				Actor(r), summary(r), flat(r.Detail["passed"]), value(r, "override"), r.Run)
+				actorShown(r), summary(r), flat(spoken(r, "passed")), value(r, "override"), r.Run)
 		}
-		s := Actor(r) + " overrode: " + orElse(flat(r.Detail["passed"]), summary(r))
+		s := Actor(r) + " overrode: " + orElse(flat(spoken(r, "passed")), summary(r))
 		if why := value(r, "override"); why != "" {
 			s += fmt.Sprintf(" (reason: %s)", why)
 		}
 		return s
 	case bot.ReviewedKind:
-		return joined("reviewed by "+Actor(r), orElse(result, reason))
+		return joined("reviewed by "+actorShown(r), orElse(result, reason))
 	case bot.CancelledKind:
 		if r.Detail["answer"] == string(bot.AnswerCancel) {
 			return joined("cancelled by "+Actor(r), reason)
@@ -109,8 +112,8 @@ func sayStep(r bot.Record) string {
 		return state + ", by " + flat(r.Detail["by"])
 	case r.Detail["asked"] != "":
 		return state + ": " + flat(r.Detail["asked"])
-	case r.Detail["why"] != "":
-		s := state + ": " + flat(r.Detail["why"])
+	case spoken(r, "why") != "":
+		s := state + ": " + flat(spoken(r, "why"))
 		if needs := r.Detail["needs"]; needs != "" {
 			s += "; needs " + flat(needs)
 		}
@@ -137,7 +140,7 @@ func Actor(r bot.Record) string {
 
 // summary says what a run does.
 func summary(r bot.Record) string {
-	if s := flat(r.Detail["summary"]); s != "" {
+	if s := flat(spoken(r, "summary")); s != "" {
 		return s
 	}
 	if line := value(r, "line"); line != "" {

@@ -3,19 +3,26 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
-// rewriteStrings gives raw, which is JSON, with every string in it replaced by
-// what f gives for it, names of members included. All other bytes stay as they
-// are. It is not checked that raw is JSON: what is none is searched as if its
-// quotes were those of strings.
-func rewriteStrings(raw []byte, f func(string) string) (out []byte, changed bool, err error) {
+// rewriteStrings gives raw, which is JSON, with every text in it replaced by what
+// f gives for it. All other bytes stay as they are. What is no text but what the
+// bot works by stays too, whatever f would give for it: times, digests, names of
+// members, and what stands under a member such as state or account; left names
+// those members. A member's name that has a space in it holds a line, and is text.
+// It is not checked that raw is JSON: what is none is searched as if its quotes
+// were those of strings.
+func rewriteStrings(raw []byte, f func(string) string) (out []byte, changed bool, left []string, err error) {
+	var in []string // the member that each open object or list stands under
+	member := ""
 	for rest := raw; ; {
 		from := bytes.IndexByte(rest, '"')
 		if from < 0 {
-			return append(out, rest...), changed, nil
+			return append(out, rest...), changed, left, nil
 		}
 		end := from + 1
 		for end < len(rest) && rest[end] != '"' {
@@ -25,21 +32,82 @@ func rewriteStrings(raw []byte, f func(string) string) (out []byte, changed bool
 			end++
 		}
 		if end >= len(rest) {
-			return append(out, rest...), changed, nil
+			return append(out, rest...), changed, left, nil
+		}
+		for _, c := range rest[:from] {
+			switch c {
+			case '{', '[':
+				in = append(in, member)
+			case '}', ']':
+				if len(in) > 0 {
+					member, in = in[len(in)-1], in[:len(in)-1]
+				}
+			}
 		}
 		literal := rest[from : end+1]
+		name := bytes.HasPrefix(bytes.TrimLeft(rest[end+1:], " \t\r\n"), []byte(":"))
 		var s string
 		if json.Unmarshal(literal, &s) == nil {
-			if is := f(s); is != s {
-				if literal, err = json.Marshal(is); err != nil {
-					return nil, false, err
+			is := f(s)
+			switch {
+			case is == s:
+			case name && strings.Contains(s, " "), !name && isText(s, append(in, member)):
+				if literal, err = encode(is); err != nil {
+					return nil, false, nil, err
 				}
 				changed = true
+			case !name && !isTime(s): // no time was ever typed by mistake
+				if slices.Contains(in, "tokens") {
+					member = "tokens" // what they are named by may be what is erased
+				}
+				left = append(left, member)
+			}
+			if name {
+				member = s
 			}
 		}
 		out = append(append(out, rest[:from]...), literal...)
 		rest = rest[end+1:]
 	}
+}
+
+// workings are the members that say what something is and whom it is about,
+// and free are those below which people name members as they like.
+var (
+	workings = setOf("account", "accounts", "person", "digest", "state", "standing", "kind", "verb", "action", "command", "permission", "service", "environment", "env",
+		"target", "resources", "roles", "channel", "thread", "reply_to", "key", "id", "request", "spec", "slot", "subject", "seal", "mark", "token", "tokens", "ref",
+		"phase", "outcome", "tone", "host", "boot", "dimension", "basis", "moves", "want", "bound", "zone", "log", "hash", "prev")
+	free = setOf("args", "values")
+)
+
+func setOf(list ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, s := range list {
+		m[s] = true
+	}
+	return m
+}
+
+func isTime(s string) bool {
+	_, err := time.Parse(time.RFC3339Nano, s)
+	return err == nil
+}
+
+// isText reports whether s, which stands under these members, outermost first,
+// is something that people or programs said.
+func isText(s string, under []string) bool {
+	if isTime(s) {
+		return false
+	}
+	if digest, found := strings.CutPrefix(s, "sha256:"); found && len(digest) == 64 {
+		return false
+	}
+	for _, member := range under {
+		if free[member] {
+			return true
+		}
+	}
+	return !workings[under[len(under)-1]] && !slices.Contains(under, "tokens")
 }
 
 // shortest is how long a value must be to be looked for wherever it is kept: a

@@ -91,6 +91,11 @@ func (c *FakeChat) Deliver(ctx context.Context, d bot.Delivery) (string, error) 
 	if d.Channel.Network() != c.network {
 		return "", bot.Errorf(bot.Invalid, "%s is not a channel of %s", d.Channel, c.network)
 	}
+	if i := d.Card.Image; i != nil {
+		if err := i.Check(); err != nil {
+			return "", err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.post(d)
@@ -183,7 +188,32 @@ func (c *FakeChat) Say(ctx context.Context, a bot.AccountID, text string) (Said,
 // Press has an account press a button.
 func (c *FakeChat) Press(ctx context.Context, a bot.AccountID, token string) (Said, error) {
 	m := c.compose(a)
-	m.Press = token
+	m.Press, m.On = token, c.showing(token)
+	r, err := c.Send(ctx, m)
+	return Said{ID: m.ID, Receipt: r}, err
+}
+
+// showing gives the reference of the newest post whose card has, or had, the
+// button; "" when there is none.
+func (c *FakeChat) showing(token string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range slices.Backward(c.posts) {
+		if c.tokens[p.Card.Key][token] {
+			return p.Ref
+		}
+	}
+	return ""
+}
+
+// PressOn has an account press a button on a message of its choice, as somebody
+// does who copied it there; channel "" is the main one.
+func (c *FakeChat) PressOn(ctx context.Context, a bot.AccountID, token string, channel bot.ChannelID, on string) (Said, error) {
+	m := c.compose(a)
+	m.Press, m.On = token, on
+	if channel != "" {
+		m.Channel = channel
+	}
 	r, err := c.Send(ctx, m)
 	return Said{ID: m.ID, Receipt: r}, err
 }

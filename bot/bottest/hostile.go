@@ -166,6 +166,7 @@ func (h *HostileChat) Say(ctx context.Context, a bot.AccountID, text string) (Sa
 func (h *HostileChat) Press(ctx context.Context, a bot.AccountID, token string) (Said, error) {
 	first, second := h.compose(a), h.compose(a)
 	first.Press, second.Press = token, token
+	first.On, second.On = h.showing(token), h.showing(token)
 	return h.twice(ctx, first, second)
 }
 

@@ -21,7 +21,7 @@ const (
 var typedWord = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$`)
 
 // takenNames are what a command line gives a meaning of its own.
-var takenNames = []string{"dry-run", "reason", "override", "break-glass", "service", "environment"}
+var takenNames = []string{"dry-run", "reason", "override", "break-glass", "code", "service", "environment"}
 
 // takenVerbs are first words that mean something before a line is read.
 var takenVerbs = []string{"help", "exit", "quit"}

@@ -88,7 +88,7 @@ func init() {
 		{row{"action.undo", dangling, `= "cache warm {targt}"`, `undo of action "cache flush" names the argument {targt}, which it does not have; did you mean "target"?`}, 7},
 		{row{"action.undo", malformed, `= "cache warm\nhalt"`, `undo of action "cache flush" has several lines; a command is one line`}, 7},
 		{row{"action.arguments.name", missing, ``, `an argument of action "cache flush" needs a name`}, 10},
-		{row{"action.arguments.name", malformed, `= "Index"`, `"Index" is no name of an argument; write one word of lower-case letters, digits and dashes, a letter first, and none of dry-run, reason, override, break-glass, service, environment`}, 11},
+		{row{"action.arguments.name", malformed, `= "Index"`, `"Index" is no name of an argument; write one word of lower-case letters, digits and dashes, a letter first, and none of dry-run, reason, override, break-glass, code, service, environment`}, 11},
 		{row{"action.arguments.name", malformed, `= "prefix"`, `action "cache flush" has two arguments named "prefix"; give each a name of its own`}, 15},
 		{row{"action.arguments.type", missing, ``, about("target") + ` has no type; it is one of text, choice, number, duration, target, switch`}, 10},
 		{row{"action.arguments.type", malformed, `= "numbr"`, about("target") + ` has the unknown type "numbr"; did you mean "number"?`}, 12},

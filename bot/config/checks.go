@@ -167,6 +167,7 @@ func (l *loader) files() {
 		{"audit.key", l.out.Audit.Key, a.at("key")},
 		{"audit.checkpoints", l.out.Audit.Checkpoints, a.at("checkpoints")},
 		{"audit.archive", l.out.Audit.Archive, a.at("archive")},
+		{"auth.totp_key", l.out.Auth.TOTPKey, l.root.at("auth").at("totp_key")},
 	} {
 		if other, found := taken[f.path]; found && f.path != "" {
 			l.failf(f.at, "give each a path of its own", "%s and %s are the same path", f.key, other)
@@ -303,7 +304,8 @@ func (l *loader) rules() {
 	}
 	for i, r := range l.in.Require {
 		at := l.root.at("require").elem(i)
-		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket}
+		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket, StepUp: r.StepUp}
+		l.stepUp(at, r.StepUp)
 		if r.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: r.Approvals.Count, From: r.Approvals.From}
 		}

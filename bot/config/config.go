@@ -30,6 +30,7 @@ type Config struct {
 	Partial      bool     // from Survey: a rule may lack what it was to have
 	Bot          Bot
 	Audit        Audit
+	Auth         Auth
 	Chats        map[string]bot.Raw // [chat.NAME]
 	People       []Person
 	Roles        []Role
@@ -51,7 +52,11 @@ type Config struct {
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
+	// Warnings are sentences about the files themselves, "config.toml:1: ...".
+	Warnings []string
+
 	settings func() map[string]string
+	common   func() string
 	at       func(key ...string) string
 }
 
@@ -128,6 +133,12 @@ type Require struct {
 	Approvals            *bot.ApprovalRule
 	Reason               bool
 	Ticket               string
+	StepUp               bool
+}
+
+// Auth is the [auth] table: how people show that they are themselves.
+type Auth struct {
+	TOTPKey string // path of the key that second factors are kept under; "" for none
 }
 
 // Provider is one [provider.NAME].

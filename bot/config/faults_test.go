@@ -88,6 +88,10 @@ var rows = []row{
 	{"audit.archive", missing, ``, `config.toml:16: audit.retain needs a folder to move old records to; add archive = "PATH"`},
 	{"audit.archive", malformed, `= "data/marks.txt"`, `config.toml:17: audit.archive and audit.checkpoints are the same path; give each a path of its own`},
 
+	{"auth.totp_key", missing, ``, `config.toml:83: [auth] needs totp_key = "file:PATH": the key that second factors are kept under; it is made at the first start`},
+	{"auth.totp_key", malformed, `= "hunter2"`, `config.toml:84: auth.totp_key takes "file:PATH"`},
+	{"auth.totp_key", malformed, `= "file:data/audit.key"`, `config.toml:84: auth.totp_key and audit.key are the same path; give each a path of its own`},
+
 	{"person.name", missing, ``, `config.toml:22: a person needs a name`},
 	{"person.name", malformed, `= "dev one"`, `config.toml:23: the name of a person takes letters, digits, dots, dashes and underscores, a letter or digit first, at most 64; it is "dev one"`},
 	{"person.accounts", malformed, `= ["dev"]`, `config.toml:24: "dev" of dev-one is not an account; write NETWORK:ID, such as "os:1000"`},
@@ -153,6 +157,8 @@ var none = map[string]map[string]string{
 	"require.confirm":      {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.reason":       {missing: policy, malformed: "true or false", dangling: "no name"},
 	"require.ticket":       {missing: policy, malformed: policy, dangling: "no name"},
+	"require.step_up":      {missing: policy, malformed: "true or false", dangling: "no name"},
+	"auth.totp_key":        {dangling: "a path, made on demand"},
 
 	"observe.every":   {missing: "1m", dangling: "no name"},
 	"observe.timeout": {missing: "10s", dangling: "no name"},
@@ -278,7 +284,7 @@ func TestTables(t *testing.T) {
 
 // TestEveryTableIsTried fails when a table is added that no test above knows.
 func TestEveryTableIsTried(t *testing.T) {
-	tried := map[string]bool{"bot": true, "audit": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
+	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
 		"action": true, "action.run": true, "action.arguments": true}

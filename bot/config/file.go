@@ -63,7 +63,11 @@ type file struct {
 		} `toml:"approvals"`
 		Reason bool   `toml:"reason"`
 		Ticket string `toml:"ticket"`
+		StepUp bool   `toml:"step_up"`
 	} `toml:"require"`
+	Auth struct {
+		TOTPKey string `toml:"totp_key"`
+	} `toml:"auth"`
 	Freeze []struct {
 		Environments []string `toml:"environments"`
 		Every        string   `toml:"every"`

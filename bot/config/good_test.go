@@ -100,7 +100,14 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodActions
+` + goodStepUp + goodActions
+
+const goodStepUp = `[[require]]
+permissions = ["scale"]
+step_up = true
+[auth]
+totp_key = "file:data/totp.key"
+`
 
 // load writes text as config.toml into a folder of its own and loads it.
 func load(t testing.TB, text string) (*config.Config, error) {

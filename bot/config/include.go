@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -52,6 +53,7 @@ func (l *loader) include(abs string, values map[string]any, size int) {
 				l.failf(n, "", "the included files are larger than %d MiB together", maxBytes>>20)
 				return
 			}
+			l.owned(path)
 			l.join(path, raw, values)
 		}
 	}
@@ -72,6 +74,9 @@ func sentence(err error) string {
 // nothing is refused: what was to be included may have been the rules that deny.
 func (l *loader) matching(n *node, pattern string) []string {
 	full := l.path(pattern)
+	if !filepath.IsAbs(pattern) { // the folder is called what it is called
+		full = filepath.Join(literally(l.dir), pattern)
+	}
 	found, err := filepath.Glob(full)
 	if err != nil {
 		l.failf(n, `write such as "conf.d/*.toml"`, "include %q is not a pattern of file names", pattern)
@@ -86,22 +91,62 @@ func (l *loader) matching(n *node, pattern string) []string {
 		return nil
 	}
 	slices.Sort(found)
-	if !strings.ContainsAny(pattern, "*?[") || runtime.GOOS == "windows" {
+	if runtime.GOOS == "windows" {
 		return found
 	}
-	// Whoever can add a file to the folder can add rules.
-	checked := map[string]bool{}
+	// Whoever can add a file to a folder that is included whole can add rules, and
+	// whoever can put another in a file's place can change them. A link is as safe
+	// as the folders of both its ends.
+	whole, checked := strings.ContainsAny(pattern, "*?["), map[string]bool{}
 	for _, path := range found {
-		dir := filepath.Dir(path)
-		if checked[dir] {
-			continue
+		dirs := []string{filepath.Dir(path)}
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
 		}
-		checked[dir] = true
-		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o022 != 0 {
-			l.failf(n, "run: chmod go-w "+dir, "include %q: others than its owner can add files to %s", pattern, l.told(dir))
+		for i, dir := range dirs {
+			if checked[dir] {
+				continue
+			}
+			checked[dir] = true
+			switch adds := whole && i == 0; {
+			case !open(dir, !adds):
+			case adds:
+				l.failf(n, "run: chmod go-w "+dir, "include %q: others than its owner can add files to %s", pattern, l.told(dir))
+			default:
+				l.failf(n, "run: chmod go-w "+dir, "include %q: others than its owner can replace files in %s", pattern, l.told(dir))
+			}
 		}
 	}
 	return found
+}
+
+// literally writes a path as a pattern that matches nothing else.
+func literally(path string) string {
+	if runtime.GOOS != "windows" {
+		path = strings.ReplaceAll(path, `\`, `\\`)
+	}
+	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
+}
+
+// open reports whether others than its owner can change what is in a folder: not
+// where nobody can, as with what a container is given read-only, whatever its
+// mode says. With replace it is only asked whether they can replace files that
+// are not theirs, which a sticky folder does not let them.
+func open(dir string, replace bool) bool {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o022 == 0 || replace && info.Mode()&os.ModeSticky != 0 {
+		return false
+	}
+	return !readOnly(dir)
+}
+
+// owned warns of a file of rules that belongs to somebody else than root and
+// whom the bot runs as: its owner can change it. It is no fault, because who owns
+// what a container is given is often only a number there.
+func (l *loader) owned(path string) {
+	if uid, known := ownerOf(path); known && uid != 0 && uid != os.Geteuid() {
+		l.out.Warnings = append(l.out.Warnings, fmt.Sprintf("%s:1: this file belongs to the user %d, who can change the rules and is neither root nor whom this runs as; unless that is meant, run: chown root %s", l.told(path), uid, path))
+	}
 }
 
 // told gives a path as messages call it: as seen from the configuration.

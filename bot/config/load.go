@@ -50,7 +50,7 @@ func Survey(path string, known Known) (c *Config, told func(where string) bool, 
 	faulty := map[string]bool{}
 	for _, f := range l.faults {
 		switch f.top {
-		case "bot", "audit", "chat", "grant", "deny", "require", "listen", "log", "stop", "heartbeat":
+		case "bot", "audit", "auth", "chat", "grant", "deny", "require", "listen", "log", "stop", "heartbeat":
 			faulty[fmt.Sprintf("%s:%d", f.File, f.header)] = true
 			l.out.Partial = true
 		default: // who there is, and what, is not known, and much follows from it
@@ -86,9 +86,12 @@ func readFile(path string, known Known) (*loader, error) {
 	}
 	l.templates(values)
 	l.table(values, root, reflect.ValueOf(&l.in).Elem())
+	l.owned(abs)
 	l.out.Path, l.out.settings = abs, func() map[string]string { return settingsOf(values) }
+	l.out.common = func() string { return commonOf(values) }
 	l.out.at = func(key ...string) string { return root.at(key...).where(name) }
 	l.bot()
+	l.auth()
 	l.audit()
 	l.chats()
 	l.people()

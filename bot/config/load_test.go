@@ -42,7 +42,8 @@ func TestGoodLoads(t *testing.T) {
 		{c.Denies, []config.Deny{{Where: "config.toml:38", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
 			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
 		{c.Requires, []config.Require{{Where: "config.toml:46", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
-			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}}}},
+			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}},
+			{Where: "config.toml:80", Permissions: []string{"scale"}, StepUp: true}}},
 		{c.Environments, []string{"prod"}},
 	} {
 		if !reflect.DeepEqual(want.got, want.want) {

@@ -23,6 +23,9 @@ state    = "state"
 channels = ["file:audit-channel.txt"]
 key      = "file:audit.key"
 
+[auth]
+totp_key = "file:totp.key"    # for codes, where a rule says step_up = true
+
 [chat.terminal]
 impersonate = true            # /as sre; only ever for a demo
 [chat.file]
@@ -50,7 +53,7 @@ roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt"]
+permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt", "totp.reset"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]

@@ -18,7 +18,7 @@ func (g *Grammar) canonical(c bot.Command, values map[string]string) string {
 	last := ""
 	for i, p := range c.Params {
 		v, ok := values[p.Name]
-		if !ok || written[p.Name] {
+		if !ok || written[p.Name] || p.Type == bot.TypeCode {
 			continue
 		}
 		if p.Type == bot.TypeLine {
@@ -40,7 +40,7 @@ func (g *Grammar) canonical(c bot.Command, values map[string]string) string {
 	for _, p := range optionsOf(c) {
 		v, ok := values[p.Name]
 		switch {
-		case !ok:
+		case !ok, p.Type == bot.TypeCode:
 		case p.Type == bot.TypeFlag:
 			parts = append(parts, "--"+p.Name)
 		default:

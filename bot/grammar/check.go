@@ -14,6 +14,7 @@ const (
 	optionReason     = "reason"
 	optionOverride   = "override"
 	optionBreakGlass = "break-glass"
+	optionCode       = "code"
 )
 
 // check gives everything that makes a table ambiguous or incomplete.
@@ -167,7 +168,7 @@ func checkChoices(p bot.Param) []error {
 func known(t bot.ParamType) bool {
 	switch t {
 	case bot.TypeService, bot.TypeEnvironment, bot.TypeVersion, bot.TypeRun, bot.TypePerson, bot.TypeChoice,
-		bot.TypeCount, bot.TypeNumber, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeFlag:
+		bot.TypeCount, bot.TypeNumber, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeFlag, bot.TypeCode:
 		return true
 	}
 	return false
@@ -179,11 +180,14 @@ func automatic(c bot.Command) []bot.Param {
 	reason := bot.Param{Name: optionReason, Type: bot.TypeText, Optional: true, Help: "why, for the record"}
 	override := bot.Param{Name: optionOverride, Type: bot.TypeText, Optional: true, Help: "why to pass what stands against it, for those who may"}
 	breakGlass := bot.Param{Name: optionBreakGlass, Type: bot.TypeText, Optional: true, Help: "why to act now, for those who may; another person reviews it after"}
+	code := bot.Param{Name: optionCode, Type: bot.TypeCode, Optional: true, Help: "a one-time code of your authenticator, where the rules ask for one"}
 	switch {
 	case c.Plan != nil:
-		return []bot.Param{dryRun, reason, override, breakGlass}
+		return []bot.Param{dryRun, reason, override, breakGlass, code}
+	case c.Answer != nil && slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type == bot.TypeCode }):
+		return []bot.Param{reason} // it has a code of its own
 	case c.Answer != nil:
-		return []bot.Param{reason}
+		return []bot.Param{reason, code}
 	}
 	return nil
 }

@@ -200,23 +200,37 @@ func (g *Grammar) candidates(a *arguments, p bot.Param, partial string) []string
 			}
 			break
 		}
-		names = g.told.Services()
+		names = g.known(p, "")
 	case bot.TypeEnvironment:
 		service := ""
 		if p, ok := ofType(a.command, bot.TypeService); ok {
 			service = a.given[p.Name].name()
 		}
-		names = g.told.Environments(service)
-	case bot.TypePerson:
-		names = g.told.Persons()
-	case bot.TypeChoice:
-		names = p.Choices
+		names = g.known(p, service)
+	default:
+		names = g.known(p, "")
 	}
 	typed := make([]string, 0, len(names))
 	for _, name := range names {
 		typed = append(typed, plainOrQuoted(name))
 	}
 	return typed
+}
+
+// known gives the values that an argument can have, as far as they are known by
+// name; those of an environment for a service, or of all when it is "".
+func (g *Grammar) known(p bot.Param, service string) []string {
+	switch p.Type {
+	case bot.TypeService:
+		return g.told.Services()
+	case bot.TypeEnvironment:
+		return g.told.Environments(service)
+	case bot.TypePerson:
+		return g.told.Persons()
+	case bot.TypeChoice:
+		return p.Choices
+	}
+	return nil
 }
 
 // hasPrefixFold reports whether s begins with prefix, whatever the case.

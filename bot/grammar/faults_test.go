@@ -225,6 +225,24 @@ func badInput() map[bot.ParamType]map[string]row {
 			"option twice":         {typed: "opt --switch --switch", says: "--switch is given twice; give it once"},
 			"option empty":         {typed: "opt --switch=", says: "--switch takes no value; write --switch alone"},
 		},
+		// What is a code is judged where it is checked, and never part of the line
+		// that is kept; see TakeCode.
+		bot.TypeCode: {
+			"missing":              {typed: "take", says: "take needs a CODE: take CODE"},
+			"empty":                {typed: `take ""`, says: "the CODE is empty: take CODE"},
+			"blank":                {typed: `take " "`, says: "the CODE is empty: take CODE"},
+			"unknown":              {typed: "take xyzzy", reads: "take"},
+			"near miss":            {typed: "take 12345", reads: "take"},
+			"malformed":            {typed: "take 123-456", reads: "take"},
+			"another sort":         {typed: "take shop", reads: "take"},
+			"too long":             {typed: "take " + long(), reads: "take"},
+			"control character":    {typed: "take 1\x012", says: "character 7 is a control character (U+0001); type the line again without it"},
+			"wrong case":           {typed: "take ABC", reads: "take"},
+			"surplus":              {typed: "take 123 456", says: `"456" is one word too many: take CODE`},
+			"option without value": {typed: "opt --code", says: "--code needs a value: --code 123456"},
+			"option twice":         {typed: "opt --code 123456 --code 123456", says: "--code is given twice; give it once"},
+			"option empty":         {typed: "opt --code=", says: "the value of --code is empty: --code 123456"},
+		},
 	}
 }
 

@@ -106,7 +106,7 @@ func describe(a Argument) string {
 }
 
 func meaning(a Argument) string {
-	if a.Optional && !a.Option {
+	if a.Optional && !a.Option && !strings.Contains(a.Help, "unless ") { // that says it already
 		return a.Help + " (may be left out)"
 	}
 	return a.Help

@@ -125,10 +125,10 @@ func TestUsage(t *testing.T) {
 func TestOptions(t *testing.T) {
 	g := fake(t)
 	for name, want := range map[string]string{
-		"deploy":  "service version environment --dry-run? --reason? --override? --break-glass?",
+		"deploy":  "service version environment --dry-run? --reason? --override? --break-glass? --code?",
 		"status":  "service? environment?",
-		"approve": "run? --reason?",
-		"lock":    "service --environment? --steal? --dry-run? --reason? --override? --break-glass?",
+		"approve": "run? --reason? --code?",
+		"lock":    "service --environment? --steal? --dry-run? --reason? --override? --break-glass? --code?",
 		"audit":   "--target? --by? --last?",
 		"whoami":  "",
 	} {

@@ -131,6 +131,9 @@ func (g *Grammar) parse(c bot.Command, line string, from int) (Parsed, error) {
 		return Parsed{}, err
 	}
 	for _, p := range slices.Concat(c.Params, c.Options) {
+		if p.Type == bot.TypeCode {
+			continue
+		}
 		if v, ok := values[p.Name]; ok {
 			parsed.Args[p.Name] = v
 		}

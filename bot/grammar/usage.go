@@ -51,7 +51,7 @@ func positional(c bot.Command) string {
 		if p.Filler != "" {
 			part = "[" + p.Filler + "] " + part
 		}
-		if p.Optional {
+		if p.Optional && p.Type != bot.TypeCode { // it is no part of the line that is parsed
 			part = "[" + part + "]"
 		}
 		parts = append(parts, part)
@@ -79,6 +79,8 @@ func valueUsage(p bot.Param) string {
 		return "N"
 	case bot.TypeText:
 		return `"..."`
+	case bot.TypeCode:
+		return "123456"
 	}
 	return placeholder(p)
 }

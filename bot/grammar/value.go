@@ -19,28 +19,18 @@ const (
 // values checks what was collected and gives the canonical values by name.
 func (g *Grammar) values(a *arguments) (map[string]string, error) {
 	values := map[string]string{}
-	// The service comes first, because an environment is checked against it.
 	service := ""
-	all := slices.Concat(a.command.Params, a.options)
-	slices.SortStableFunc(all, func(p, q bot.Param) int {
-		return rank(p.Type) - rank(q.Type)
-	})
-	for _, p := range all {
+	for _, p := range a.ranked() {
 		w, ok := a.given[p.Name]
 		if !ok {
 			continue
 		}
-		v, err := g.value(p, w, service)
+		v, err := g.checked(p, w, service)
 		if err != nil {
 			if errors.Is(err, errEmpty) {
 				err = a.empty(p)
 			}
 			return nil, err
-		}
-		if p.Check != nil {
-			if err := p.Check(v); err != nil {
-				return nil, err
-			}
 		}
 		values[p.Name] = v
 		if p.Type == bot.TypeService {
@@ -105,7 +95,7 @@ func (g *Grammar) value(p bot.Param, w word, service string) (string, error) {
 			return "", invalid("%s is too long; the most is %s", show(name), "3650d")
 		}
 		return d.String(), nil
-	case bot.TypeText, bot.TypeLine, bot.TypeFlag:
+	case bot.TypeText, bot.TypeLine, bot.TypeFlag, bot.TypeCode:
 		return strings.TrimSpace(w.text), nil
 	}
 	return "", &bot.Error{Op: "grammar", Kind: bot.Internal, Say: "an argument has the unknown type " + string(p.Type)}

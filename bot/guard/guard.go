@@ -37,6 +37,10 @@ type Lock struct {
 	Until  time.Time  `json:"until"`
 	Key    string     `json:"key"` // of the operation that wrote it last
 	Ended  bool       `json:"ended,omitempty"`
+	// Next waits for it, and takes it when it is free; NextKey is of that
+	// operation.
+	Next    string `json:"next,omitempty"`
+	NextKey string `json:"next_key,omitempty"`
 }
 
 // Standing reports whether the lock holds at a time.
@@ -96,7 +100,26 @@ func because(s, reason string) string {
 	return s + ": " + reason
 }
 
-func clock(t time.Time) string { return bot.Moment(t) }
+// clock gives a time in the zone that it carries: UTC as it is stored, and that of
+// the configuration where people read it.
+func clock(t time.Time) string { return t.Format("01-02 15:04 MST") }
+
+func (l Lock) in(zone *time.Location) Lock {
+	l.Until = l.Until.In(zone)
+	return l
+}
+
+func (f Freeze) in(zone *time.Location) Freeze {
+	if !f.Until.IsZero() {
+		f.Until = f.Until.In(zone)
+	}
+	return f
+}
+
+func (h Halt) in(zone *time.Location) Halt {
+	h.Since = h.Since.In(zone)
+	return h
+}
 
 // Keeper reads what stands. Safe for concurrent use.
 type Keeper struct {
@@ -137,7 +160,8 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 		return nil, err
 	}
 	if h.On {
-		found = append(found, bot.Obstacle{Text: h.String() + "; resume ends that"})
+		found = append(found, bot.Obstacle{Text: h.in(k.zone).String(),
+			Remedy: bot.Remedy{Line: "resume", Does: "to end that", Permission: bot.MayHalt, Resource: bot.TheBot}})
 	}
 	t := r.Ask.Target
 	var l Lock
@@ -145,7 +169,8 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 		return nil, err
 	}
 	if l.Standing(at) && l.Person != r.Call.Who.Person {
-		found = append(found, bot.Obstacle{Text: fmt.Sprintf("%s is %s; to take it: lock %s %s --steal", t, l, t.Service, t.Environment)})
+		found = append(found, bot.Obstacle{Text: fmt.Sprintf("%s is %s", t, l.in(k.zone)),
+			Remedy: bot.Remedy{Line: fmt.Sprintf("lock %s %s --steal", t.Service, t.Environment), Does: "to take it", Permission: bot.MayStealLock, Resource: t.Resource()}})
 	}
 	freezes, err := freezesIn(rd)
 	if err != nil {
@@ -153,7 +178,7 @@ func (k *Keeper) Obstacles(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obs
 	}
 	for _, f := range freezes {
 		if f.Environment == t.Environment && f.Standing(at) {
-			found = append(found, bot.Obstacle{Permission: bot.MayOverrideFreeze, Text: f.String()})
+			found = append(found, bot.Obstacle{Permission: bot.MayOverrideFreeze, Text: f.in(k.zone).String()})
 		}
 	}
 	for _, s := range k.weekly(t.Environment, at) {
@@ -225,7 +250,7 @@ func (k *Keeper) Look(ctx context.Context, at time.Time) (s Standing, err error)
 			return err
 		}
 		if h.On {
-			s.Halt = h.String()
+			s.Halt = h.in(k.zone).String()
 		}
 		docs, err := rd.Documents(kind, lockPrefix, maxListed, false)
 		if err != nil {
@@ -237,11 +262,15 @@ func (k *Keeper) Look(ctx context.Context, at time.Time) (s Standing, err error)
 				return fmt.Errorf("decode %s %s: %w", kind, d.ID, err)
 			}
 			if l.Standing(at) {
-				s.Locks[l.Target] = l.String()
+				s.Locks[l.Target] = l.in(k.zone).String()
 			}
 		}
 		freezes, err := freezesIn(rd)
-		s.Freezes = slices.DeleteFunc(freezes, func(f Freeze) bool { return !f.Standing(at) })
+		for _, f := range freezes {
+			if f.Standing(at) {
+				s.Freezes = append(s.Freezes, f.in(k.zone))
+			}
+		}
 		return err
 	})
 	return s, err
@@ -250,5 +279,5 @@ func (k *Keeper) Look(ctx context.Context, at time.Time) (s Standing, err error)
 // Lock gives the lock of a target; the zero Lock when it never had one.
 func (k *Keeper) Lock(ctx context.Context, t bot.Target) (l Lock, err error) {
 	err = k.store.View(ctx, func(rd store.Reader) error { return read(rd, lockPrefix+t.String(), &l) })
-	return l, err
+	return l.in(k.zone), err
 }

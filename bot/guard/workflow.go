@@ -125,7 +125,11 @@ func (w *Workflow) apply(tx store.Tx, key string, s state) (bot.Progress, error)
 				return false, fmt.Sprintf("%s is not locked", s.Change.Target)
 			}
 			l.Ended, l.Key = true, key
-			return true, fmt.Sprintf("%s is not locked any more", s.Change.Target)
+			says := fmt.Sprintf("%s is not locked any more", s.Change.Target)
+			if l.Next != "" {
+				says += fmt.Sprintf("; %s is next, and takes it now", l.Next)
+			}
+			return true, says
 		})
 	case AddFreeze:
 		return w.freeze(tx, key, s, now)
@@ -192,26 +196,46 @@ func (w *Workflow) lock(tx store.Tx, key string, s state, now time.Time) (bot.Pr
 		return bot.Progress{}, err
 	}
 	if l.Key == key {
-		return done("%s is %s", t, l)
+		return done("%s is %s", t, l.in(w.keeper.zone))
 	}
 	if s.Cancelled {
-		return bot.Progress{State: bot.OpCancelled, Text: "the lock is not waited for any more"}, nil
+		return bot.Progress{State: bot.OpCancelled, Text: "the lock is not waited for any more"}, queue(tx, l, key, "")
 	}
 	if l.Standing(now) && l.Person != s.Actor && s.Change.Action == TakeLock {
 		if now.Sub(s.Begun) >= longestWait {
-			return bot.Progress{State: bot.OpFailed, Text: fmt.Sprintf("%s is still %s", t, l)}, nil
+			return bot.Progress{State: bot.OpFailed, Text: fmt.Sprintf("%s is still %s", t, l.in(w.keeper.zone))}, queue(tx, l, key, "")
 		}
-		return bot.Progress{State: bot.OpWaitingExternal, Text: fmt.Sprintf("%s; you are next", l), Next: time.Second}, nil
+		if err := queue(tx, l, key, s.Actor); err != nil {
+			return bot.Progress{}, err
+		}
+		return bot.Progress{State: bot.OpWaitingExternal, Text: fmt.Sprintf("%s; you are next", l.in(w.keeper.zone)), Next: time.Second}, nil
 	}
 	from := ""
 	if l.Standing(now) && l.Person != s.Actor {
 		from = ", taken from " + l.Person
 	}
+	next := l
 	l = Lock{Target: t, Person: s.Actor, Reason: s.Reason, Since: now, Until: now.Add(s.Change.For), Key: key}
+	if s.Change.Action == StealLock { // what waited by the other way is over
+		l.Next, l.NextKey = next.Next, next.NextKey
+	}
 	if err := put(tx, lockPrefix+t.String(), l); err != nil {
 		return bot.Progress{}, err
 	}
-	return done("%s is %s%s", t, l, from)
+	return done("%s is %s%s", t, l.in(w.keeper.zone), from)
+}
+
+// queue notes who waits for the lock, or with "" that the operation does no more.
+// One at a time does: they share a slot.
+func queue(tx store.Tx, l Lock, key, person string) error {
+	if person == "" && l.NextKey != key || person != "" && l.NextKey == key {
+		return nil
+	}
+	l.Next, l.NextKey = person, key
+	if person == "" {
+		l.NextKey = ""
+	}
+	return put(tx, lockPrefix+l.Target.String(), l)
 }
 
 func (w *Workflow) freeze(tx store.Tx, key string, s state, now time.Time) (bot.Progress, error) {
@@ -225,12 +249,12 @@ func (w *Workflow) freeze(tx store.Tx, key string, s state, now time.Time) (bot.
 	}
 	for _, other := range all { // newest first
 		if other.Key == key {
-			return done("%s", other)
+			return done("%s", other.in(w.keeper.zone))
 		}
 		f.Number = max(f.Number, other.Number+1)
 	}
 	if err := put(tx, freezeID(f.Number), f); err != nil {
 		return bot.Progress{}, err
 	}
-	return done("%s; to end it: freeze end %d", f, f.Number)
+	return done("%s; to end it: freeze end %d", f.in(w.keeper.zone), f.Number)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{store: &sick{Store: s}, clock: &clock{now: noon}, turned: &clock{now: noon}, log: &buffer{}}
 	r.Monitor = health.NewMonitor(health.Config{Store: r.store, Clock: r.clock, Logger: slog.New(slog.NewTextHandler(r.log, nil)),
-		Turned: map[string]func() time.Time{"engine": r.turned.Now}, Chats: map[string]bot.Chat{"slack": lost{}}, Every: 5 * time.Millisecond})
+		Turned: map[string]func() time.Time{"engine": r.turned.Now}, Chats: map[string]bot.Chat{"slack": lost{}, "terminal": session{}}, Every: 5 * time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = r.Run(ctx) }()
@@ -165,6 +166,24 @@ func TestWell(t *testing.T) {
 	if err := r.Fault(); err != nil {
 		t.Errorf("the fault is %v", err)
 	}
+}
+
+// session is a network whose channels are there only while somebody is.
+type session struct{ bot.Chat }
+
+func (session) Kept() time.Duration { return 10 * time.Minute }
+
+// What waits for a terminal that was closed is no lag.
+func TestClosedTerminal(t *testing.T) {
+	r := newRig(t)
+	err := r.store.Update(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Enqueue(store.Outgoing{Channel: "terminal:s1", Card: []byte("{}"), Created: noon, NextAt: noon})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.is(t, 200, 200, "outbox: nothing waits; 1 for sessions that went away")
 }
 
 // What waits is told with its age.
@@ -267,7 +286,7 @@ func TestHeartbeat(t *testing.T) {
 	}
 	b := &beat{}
 	t.Setenv("BEAT", s.URL+"/hunter2")
-	h := &health.Heartbeat{URL: "env:BEAT", Every: 5 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Fault: r.Fault,
+	h := &health.Heartbeat{URL: "env:BEAT", Secrets: &bot.Secrets{}, Every: 5 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Fault: r.Fault,
 		May: func(string) bool { return true }, Beat: b.note}
 	if err := h.Check(); err != nil {
 		t.Fatal(err)
@@ -310,13 +329,18 @@ func TestHeartbeatAddress(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("PLAIN", "http://example.com/hunter2")
 	https := func(address string) bool { return strings.HasPrefix(address, "https://") }
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, []byte("https://hunter2/"+strings.Repeat("x", 1<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for url, want := range map[string]string{
-		"env:EMPTY":         "the environment variable EMPTY of heartbeat.url is not set",
+		"file:" + large:     "heartbeat.url cannot be had: the secret in large cannot be used: it is larger than 64 KiB",
+		"env:EMPTY":         "heartbeat.url cannot be had: the environment variable EMPTY is not set",
 		"env:PLAIN":         "what heartbeat.url refers to is no address that begins with https://",
-		"file:/nowhere/url": "the file of heartbeat.url cannot be read",
+		"file:/nowhere/url": "heartbeat.url cannot be had: the secret in url cannot be used: the file cannot be read",
 		"https://x/hunter2": "",
 	} {
-		err := (&health.Heartbeat{URL: url, May: https}).Check()
+		err := (&health.Heartbeat{URL: url, Secrets: &bot.Secrets{}, May: https}).Check()
 		if want == "" && err != nil || want != "" && (bot.KindOf(err) != bot.Invalid || bot.Sentence(err, "") != want) {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}

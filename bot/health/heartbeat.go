@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -22,9 +21,11 @@ type Heartbeat struct {
 	// URL is the address itself, or a reference to it: "env:NAME" or
 	// "file:PATH". A reference is read anew each time, so that the address may
 	// be replaced.
-	URL    string
-	Every  time.Duration
-	Logger *slog.Logger
+	URL   string
+	Every time.Duration
+	// Secrets opens a reference.
+	Secrets *bot.Secrets
+	Logger  *slog.Logger
 	// Fault says why nothing is to be sent, nil when it is; see Monitor.Fault.
 	Fault func() error
 	// May reports whether an address may be asked, because it is told in clear
@@ -36,11 +37,8 @@ type Heartbeat struct {
 	Client *http.Client
 }
 
-// beatWithin bounds one heartbeat, and maxSecret the address in a file.
-const (
-	beatWithin = 10 * time.Second
-	maxSecret  = 4096
-)
+// beatWithin bounds one heartbeat.
+const beatWithin = 10 * time.Second
 
 // Check says whether the address can be had, without asking it. Its error is of
 // kind Invalid.
@@ -124,21 +122,15 @@ func (h *Heartbeat) send(ctx context.Context, client *http.Client) error {
 // address reads the reference.
 func (h *Heartbeat) address() (string, error) {
 	address := h.URL
-	if name, ok := strings.CutPrefix(h.URL, "env:"); ok {
-		if address = os.Getenv(name); address == "" {
-			return "", bot.Errorf(bot.Invalid, "the environment variable %s of heartbeat.url is not set", name)
+	if bot.IsSecret(h.URL) {
+		secret, err := h.Secrets.Open(h.URL, "")
+		if err == nil {
+			address, err = secret.Value()
 		}
-	} else if path, ok := strings.CutPrefix(h.URL, "file:"); ok {
-		f, err := os.Open(path)
 		if err != nil {
-			return "", &bot.Error{Op: "health.heartbeat", Kind: bot.Invalid, Say: "the file of heartbeat.url cannot be read", Err: err}
+			return "", &bot.Error{Op: "health.heartbeat", Kind: bot.Invalid, Say: "heartbeat.url cannot be had: " + bot.Sentence(err, "heartbeat"), Err: errors.Unwrap(err)}
 		}
-		defer f.Close()
-		raw, err := io.ReadAll(io.LimitReader(f, maxSecret))
-		if err != nil {
-			return "", &bot.Error{Op: "health.heartbeat", Kind: bot.Invalid, Say: "the file of heartbeat.url cannot be read", Err: err}
-		}
-		address = strings.TrimSpace(string(raw))
+		address = strings.TrimSpace(address)
 	}
 	if !h.May(address) {
 		return "", bot.Errorf(bot.Invalid, "what heartbeat.url refers to is no address that begins with https://")

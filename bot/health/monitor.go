@@ -29,6 +29,9 @@ type Config struct {
 	// least every few seconds, whether or not there is anything to do.
 	Turned map[string]func() time.Time
 	Chats  map[string]bot.Chat
+	// Alarms, when set, gives further lines of /healthz about what is wrong and
+	// what a restart need not mend.
+	Alarms func() []string
 	// Every is how often the store is written to; default 10 seconds.
 	Every time.Duration
 	// Hung is after how long without a turn a loop counts as hung; default 30
@@ -217,6 +220,9 @@ func (m *Monitor) healthz(w http.ResponseWriter, q *http.Request) {
 	for _, network := range slices.Sorted(maps.Keys(m.c.Chats)) {
 		lines = append(lines, "chat "+network+": "+m.reached(m.c.Chats[network], now))
 	}
+	if m.c.Alarms != nil {
+		lines = append(lines, m.c.Alarms()...)
+	}
 	lines = append(lines, m.waiting(q.Context(), now)...)
 	answer(w, status, strings.Join(lines, "\n"))
 }
@@ -244,7 +250,7 @@ func (m *Monitor) waiting(ctx context.Context, now time.Time) []string {
 	var b store.Backlog
 	err := m.c.Store.View(ctx, func(r store.Reader) (err error) {
 		if c, ok := r.(store.Counter); ok {
-			b, err = c.Backlog()
+			b, err = c.Backlog(store.Fleeting(m.c.Chats)...)
 		}
 		return err
 	})
@@ -255,6 +261,9 @@ func (m *Monitor) waiting(ctx context.Context, now time.Time) []string {
 	outbox := "outbox: nothing waits"
 	if b.Outbox > 0 {
 		outbox = fmt.Sprintf("outbox: %d wait, the oldest for %s", b.Outbox, span(now.Sub(b.OutboxOldest)))
+	}
+	if b.Away > 0 {
+		outbox += fmt.Sprintf("; %d for sessions that went away", b.Away)
 	}
 	var runs []string
 	for _, state := range store.OpenStates() {

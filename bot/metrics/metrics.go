@@ -307,7 +307,7 @@ func (w *watcher) Collect(ch chan<- prometheus.Metric) {
 		if !ok {
 			return nil
 		}
-		b, err = c.Backlog()
+		b, err = c.Backlog(store.Fleeting(w.Chats)...)
 		counted = err == nil
 		return err
 	})

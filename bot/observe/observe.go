@@ -219,6 +219,9 @@ func (w *Watcher) look(ctx context.Context, source Source, s Subject) error {
 	call, cancel := context.WithTimeout(ctx, w.Timeout)
 	now, err := source.Look(call, s)
 	cancel()
+	if err == nil {
+		err = sound(now)
+	}
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func TestNoticed(t *testing.T) {
 		t.Error(err)
 	}
 	records, err := w.log.Records(t.Context(), bot.RecordFilter{Kind: bot.ObservedKind})
-	if err != nil || records[0].Target != "shop/prod" || records[0].Detail["summary"] != "shop/prod: 5 instances -> 3 instances" {
+	if err != nil || records[0].Target != "shop/prod" || records[0].Words("summary") != "shop/prod: 5 instances -> 3 instances" {
 		t.Errorf("recorded %+v (%v)", records, err)
 	}
 }

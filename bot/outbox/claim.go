@@ -31,7 +31,7 @@ const (
 	lookElsewhere = 200 * time.Millisecond
 )
 
-// present is a comeAndGo that can say who is there.
+// present is a bot.ComesAndGoes that can say who is there.
 type present interface {
 	Has(c bot.ChannelID) bool
 }

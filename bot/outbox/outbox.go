@@ -57,19 +57,12 @@ type Deliverer struct {
 	claims map[bot.ChannelID]held
 }
 
-// comeAndGo is a bot.Chat whose channels exist only while somebody is there,
-// such as a terminal's sessions. Kept is how long an unordered card waits for
-// somebody to come back. It is dropped then without a word, unless the network's
-// error says when to come again: nothing was lost, for the log and the audit
-// channel have what it told.
-type comeAndGo interface{ Kept() time.Duration }
-
 const (
 	batch      = 256
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 	// keep is how long an unordered card is tried before it is given up, unless
-	// its network says otherwise; see comeAndGo.
+	// its network says otherwise; see bot.ComesAndGoes.
 	keep    = 24 * time.Hour
 	longest = time.Second // nap when nothing is due
 	// attempts is how often a card is tried when the network's errors say
@@ -301,7 +294,7 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 	}
 	ref, err := d.hand(ctx, chat, delivery)
 	if err == nil {
-		return time.Time{}, d.delivered(ctx, o, ref)
+		return time.Time{}, d.delivered(ctx, o, ref, d.spill(chat, delivery, ref))
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, ctx.Err()
@@ -315,7 +308,7 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 		return time.Time{}, d.giveUp(ctx, o, bot.Sentence(err, "outbox"))
 	}
 	age, kept := d.Clock.Now().Sub(o.Created), keep
-	passer, passes := chat.(comeAndGo)
+	passer, passes := chat.(bot.ComesAndGoes)
 	if passes && retryAfter(err) == 0 {
 		kept = passer.Kept()
 	}
@@ -410,7 +403,7 @@ func (d *Deliverer) address(ctx context.Context, o store.Outgoing, to *bot.Deliv
 	})
 }
 
-func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string) error {
+func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string, rest spilled) error {
 	d.mu.Lock()
 	delete(d.told, o.Channel)
 	d.mu.Unlock()
@@ -418,10 +411,11 @@ func (d *Deliverer) delivered(ctx context.Context, o store.Outgoing, ref string)
 		if err := tx.Delivered(o.ID, o.Version); err != nil {
 			return err
 		}
-		if o.Key == "" || ref == "" {
-			return nil
+		digest, count, err := rest.enqueue(tx, o, d.Clock.Now())
+		if err != nil || o.Key == "" || ref == "" {
+			return err
 		}
-		return noteShown(tx, o, ref, d.Clock.Now())
+		return noteShown(tx, o, shown{Ref: ref, Version: o.Version, Spilled: digest, Count: count}, d.Clock.Now())
 	})
 }
 

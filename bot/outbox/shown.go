@@ -26,6 +26,9 @@ const (
 type shown struct {
 	Ref     string `json:"ref"`
 	Version int64  `json:"version"`
+	// Spilled is the digest of what followed the message in its thread.
+	Spilled string `json:"spilled,omitempty"`
+	Count   int    `json:"count,omitempty"` // how many cards that were
 }
 
 func shownID(c bot.ChannelID, key string) string { return string(c) + "|" + key }
@@ -35,6 +38,14 @@ func shownID(c bot.ChannelID, key string) string { return string(c) + "|" + key 
 func Shown(r store.Reader, c bot.ChannelID, key string) (version int64, found bool, err error) {
 	at, found, err := where(r, c, key)
 	return at.Version, found, err
+}
+
+// At gives the network's reference of the message that shows the card with this
+// key in the channel, and the version in which it was last delivered there;
+// found is false when it never was, or long ago.
+func At(r store.Reader, c bot.ChannelID, key string) (ref string, version int64, found bool, err error) {
+	at, found, err := where(r, c, key)
+	return at.Ref, at.Version, found, err
 }
 
 func where(r store.Reader, c bot.ChannelID, key string) (at shown, found bool, err error) {
@@ -48,9 +59,9 @@ func where(r store.Reader, c bot.ChannelID, key string) (at shown, found bool, e
 	return at, true, nil
 }
 
-// noteShown notes that o was delivered as the message ref.
-func noteShown(tx store.Tx, o store.Outgoing, ref string, now time.Time) error {
-	body, err := json.Marshal(shown{Ref: ref, Version: o.Version})
+// noteShown notes how o was delivered.
+func noteShown(tx store.Tx, o store.Outgoing, at shown, now time.Time) error {
+	body, err := json.Marshal(at)
 	if err != nil {
 		return fmt.Errorf("encode where %s is shown: %w", o.Key, err)
 	}

@@ -123,6 +123,20 @@ type Vetted interface {
 	Vet(ctx context.Context, a Artefact) ([]string, error)
 }
 
+// Lacking is a Provider that can try whether the secrets that it will need can be
+// read now. A bot that starts says which cannot: the first deployment of the night
+// is late to learn of it. They may be there by then, so it is no fault.
+type Lacking interface {
+	Lacks() []Lack
+}
+
+// Lack is a secret that cannot be read. Key is where it is named within the
+// provider's table; Why never holds its value.
+type Lack struct {
+	Key []string
+	Why string
+}
+
 // Raw is a binding's own configuration table; see [bot.Raw].
 type Raw = bot.Raw
 
@@ -153,6 +167,15 @@ type Provider interface {
 // target's deploy table.
 type DeployBinder interface {
 	BindDeploy(t bot.Target, raw Raw) (Deployer, error)
+}
+
+// Eraser is a Provider that keeps, outside the database, what its operations
+// printed. Erase replaces each such text by what replace gives for it, durably,
+// and names the places that it changed, or with dryRun would. An operation that
+// goes on and holds such a text is an Error of kind Conflict, and nothing is
+// changed.
+type Eraser interface {
+	Erase(ctx context.Context, replace func(string) string, dryRun bool) (places []string, err error)
 }
 
 // Type is one row of the table of provider types.

@@ -82,15 +82,15 @@ func (b Bounds) Allow(t bot.Target, d Dimension, value string) error {
 		}
 		return nil
 	}
-	if n == 0 {
-		if !b.Zero {
-			return bot.Errorf(bot.Invalid, "%s of %s may not go to zero; its configuration does not say zero = true", d.Name, t)
-		}
-		return nil
-	}
 	least, most := max(b.Min, d.Min, 1), b.Max
 	if d.Max > 0 {
 		most = min(most, d.Max)
+	}
+	if n == 0 {
+		if !b.Zero {
+			return bot.Errorf(bot.Invalid, "%s of %s may not go to zero; its configuration does not say zero = true, so it may be %d to %d", d.Name, t, least, most)
+		}
+		return nil
 	}
 	if n < least || n > most {
 		return bot.Errorf(bot.Invalid, "%s of %s may be %d to %d, not %d", d.Name, t, least, most, n)

@@ -161,7 +161,8 @@ func cast() map[string]command {
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
-		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "spoil": spoil,
+		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "anywhere": anywhere, "hostile": hostile, "spoil": spoil,
+		"keep-secret": keepSecret, "code": oneTimeCode, "wrong-code": wrongCode, "kept-nowhere": keptNowhere,
 		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())

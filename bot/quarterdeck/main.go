@@ -34,15 +34,16 @@ const (
 )
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the bot."`
-	Chat    chatCmd    `cmd:"" help:"Talk to the bot from this terminal, as yourself."`
-	Run     runCmd     `cmd:"" help:"Run one command and exit with how it ended."`
-	Check   checkCmd   `cmd:"" help:"Check the configuration, offline and without secrets."`
-	Explain explainCmd `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
-	Init    initCmd    `cmd:"" help:"Write a first configuration."`
-	Audit   auditCmd   `cmd:"" help:"Verify, export or follow the audit log."`
-	DB      dbCmd      `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the bot."`
+	Chat     chatCmd     `cmd:"" help:"Talk to the bot from this terminal, as yourself."`
+	Run      runCmd      `cmd:"" help:"Run one command and exit with how it ended."`
+	Check    checkCmd    `cmd:"" help:"Check the configuration, offline and without secrets."`
+	Explain  explainCmd  `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
+	Init     initCmd     `cmd:"" help:"Write a first configuration; of a chat network, with the ids of what there is."`
+	Manifest manifestCmd `cmd:"" help:"Print what a chat network's app is set up from."`
+	Audit    auditCmd    `cmd:"" help:"Verify, export or follow the audit log."`
+	DB       dbCmd       `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -163,12 +164,14 @@ func (s serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := logger(os.Stderr, c.Log.Level, c.Log.JSON)
-	a, err := app.New(c, tables(), app.Options{Version: version(), Logger: log, Serve: true})
+	level := new(slog.LevelVar)
+	level.Set(c.Log.Level)
+	log := logger(os.Stderr, level, c.Log.JSON)
+	a, err := app.New(c, tables(), app.Options{Version: version(), Logger: log, Level: level, Serve: true})
 	if err != nil {
 		return err
 	}
-	for _, w := range a.Warnings() {
+	for _, w := range append(a.Warnings(), a.Lacks()...) {
 		log.Warn(w)
 	}
 	ended := make(chan error, 1)
@@ -223,7 +226,7 @@ func reload(ctx context.Context, a *app.App, log *slog.Logger) {
 	log.Info("reloaded", "config", a.Config.Path, "changes", changes)
 }
 
-func logger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+func logger(w io.Writer, level slog.Leveler, json bool) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if json {
 		return slog.New(slog.NewJSONHandler(w, o))
@@ -235,6 +238,8 @@ type checkCmd struct {
 	configured
 	Against        string `help:"Say what changes against this earlier configuration: who may do more, who less, and what it takes." placeholder:"OLD.toml" type:"path"`
 	FailOnWidening bool   `help:"With --against, end with 3 when anybody may do more or anything takes less."`
+	Live           bool   `help:"Ask the chat networks too whether it works: tokens, scopes, audit channels, groups, clock; end with 1 when something does not."`
+	Post           bool   `help:"With --live, post a test message to the audit channels."`
 }
 
 // exitWider is how a check ends that was to fail on widening and found some.
@@ -248,7 +253,10 @@ const maxReviewed = 200
 //
 // With --against it reviews what changes, a sentence a line, "+ " before what
 // widens.
-func (c checkCmd) Run() error {
+func (c checkCmd) Run(ctx context.Context) error {
+	if c.Post && !c.Live {
+		return bot.Errorf(bot.Invalid, "--post needs --live")
+	}
 	if c.FailOnWidening && c.Against == "" {
 		return bot.Errorf(bot.Invalid, "--fail-on-widening needs --against OLD.toml")
 	}
@@ -266,6 +274,11 @@ func (c checkCmd) Run() error {
 	}
 	fmt.Printf("%s is in order: %s, %s%s\n", c.Config, count(len(a.Config.People), "person", "people"),
 		count(len(a.Catalog.Targets()), "target", "targets"), found)
+	if c.Live {
+		if err := probe(ctx, a, c.Post); err != nil {
+			return err
+		}
+	}
 	if c.Against == "" {
 		return nil
 	}

@@ -180,7 +180,7 @@ roles = ["developer", "sre"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt"]
+permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt", "totp.reset"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]
@@ -206,4 +206,7 @@ scale = SCALE
 [service.shop.prod]
 deploy = DEPLOY
 scale = SCALE
+
+[auth]
+totp_key = "file:keys/totp.key"
 `

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
@@ -17,7 +18,7 @@ type reportCmd struct {
 	From    string   `help:"First day of the period, such as 2026-10-01, or a month." required:""`
 	To      string   `help:"Last day of the period, such as 2026-10-31, or a month." required:""`
 	Target  string   `help:"Only these targets: shop/prod, */prod." placeholder:"PATTERN"`
-	Format  string   `help:"csv or html." enum:"csv,html" default:"html"`
+	Format  string   `help:"csv or html; as the name after --out ends, else html." enum:",csv,html" default:""`
 	Out     string   `help:"Write to this file; - is standard output." default:"-" placeholder:"FILE"`
 	Against []string `help:"A further checkpoint, as posted to the audit channel, or a file of them." sep:"none"`
 	Archive string   `help:"Folder of archived segments, when the period reaches back into them; default the configured one." placeholder:"DIR" type:"path"`
@@ -39,7 +40,7 @@ func (r reportCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := app.Report(ctx, c, tables(), out, app.ReportOptions{Scope: scope, Format: r.Format, Made: bot.SystemClock{}.Now(), Against: r.Against, Archive: r.Archive})
+	report, err := app.Report(ctx, c, tables(), out, app.ReportOptions{Scope: scope, Format: r.format(), Made: bot.SystemClock{}.Now(), Against: r.Against, Archive: r.Archive})
 	if err = done(err); err != nil {
 		return err
 	}
@@ -51,6 +52,17 @@ func (r reportCmd) Run(ctx context.Context) error {
 		fmt.Printf("%s is written; %s\n", r.Out, report.Summary())
 	}
 	return nil
+}
+
+// format gives the one that was asked for, or else that of the file's name.
+func (r reportCmd) format() string {
+	switch {
+	case r.Format != "":
+		return r.Format
+	case strings.EqualFold(filepath.Ext(r.Out), ".csv"):
+		return "csv"
+	}
+	return "html"
 }
 
 // output opens what is written to. A file gets its name only once all of it is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ type chatCmd struct {
 
 // Run holds a conversation on the terminal, or with a script on standard input.
 func (c chatCmd) Run(ctx context.Context) error {
-	err := c.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
+	err := c.connected(ctx, func(ctx context.Context, loaded *config.Config, _ bool) error {
 		return (&terminal.Session{Socket: loaded.Bot.Socket, As: c.As, Names: impersonable(loaded), JSON: c.JSON}).Chat(ctx)
 	})
 	if err == nil || !c.JSON {
@@ -52,11 +53,12 @@ type runCmd struct {
 	Command []string `arg:"" passthrough:"" help:"The command, after --."`
 }
 
-// Run runs one command. Its exit code is 0 done, 1 failed, 2 bad usage or
-// input, 3 denied, 4 waits for a person, 5 unknown.
+// Run runs one command. Its exit code is 0 done, 1 failed or cancelled, 2 bad
+// usage or input, 3 denied, 4 waits for a person, 5 unknown, which is also what
+// who leaves before the end is told.
 func (r runCmd) Run(ctx context.Context) error {
-	err := r.connected(ctx, func(ctx context.Context, loaded *config.Config) error {
-		code, err := (&terminal.Session{Socket: loaded.Bot.Socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON})
+	err := r.connected(ctx, func(ctx context.Context, loaded *config.Config, alone bool) error {
+		code, err := (&terminal.Session{Socket: loaded.Bot.Socket, As: r.As}).RunOnce(ctx, words(r.Command), terminal.RunOptions{JSON: r.JSON, Alone: alone})
 		if err != nil {
 			_ = fail(err, r.JSON) // the code is known better here
 		}
@@ -104,8 +106,9 @@ func words(args []string) string {
 }
 
 // connected runs f against the serving bot's socket. Where no bot serves, one
-// is started in this process for as long as f takes.
-func (c configured) connected(ctx context.Context, f func(ctx context.Context, loaded *config.Config) error) error {
+// is started in this process for as long as f takes, and f is told that it is
+// alone.
+func (c configured) connected(ctx context.Context, f func(ctx context.Context, loaded *config.Config, alone bool) error) error {
 	loaded, err := c.load()
 	if err != nil {
 		// A bot that serves goes on while the file is being mended.
@@ -113,14 +116,14 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, l
 		if socket == "" || terminal.Reach(ctx, socket) != nil {
 			return err
 		}
-		return f(ctx, &config.Config{Bot: config.Bot{Socket: socket}})
+		return f(ctx, &config.Config{Bot: config.Bot{Socket: socket}}, false)
 	}
 	if err := terminal.Reach(ctx, loaded.Bot.Socket); err == nil {
-		return f(ctx, loaded)
+		return f(ctx, loaded, false)
 	} else if bot.KindOf(err) != bot.Unavailable {
 		return err
 	}
-	a, err := c.app(app.Options{Logger: logger(os.Stderr, 4, false)})
+	a, err := c.app(app.Options{Logger: logger(os.Stderr, slog.LevelWarn, false)})
 	if err != nil {
 		return err
 	}
@@ -135,11 +138,11 @@ func (c configured) connected(ctx context.Context, f func(ctx context.Context, l
 			err = errors.New("the bot ended before it was ready")
 		}
 		if bot.KindOf(err) == bot.Conflict && reached(ctx, loaded.Bot.Socket) {
-			return f(ctx, loaded) // it serves again
+			return f(ctx, loaded, false) // it serves again
 		}
 		return err
 	}
-	err = f(ctx, loaded)
+	err = f(ctx, loaded, true)
 	stop()
 	return errors.Join(err, <-ended)
 }

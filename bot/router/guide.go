@@ -47,7 +47,7 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 	if err != nil {
 		return bot.Card{}, err
 	}
-	if p.Command.Answer != nil && d.Allowed {
+	if p.Command.Answer != nil && d.Allowed && takesRun(p.Command) {
 		return bot.Card{Title: "it depends on the run: " + p.Line, Tone: bot.Question,
 			Text: "who may " + p.Command.Name + " a run is decided by the run itself, when it is answered; its card says whom it waits for"}, nil
 	}
@@ -68,7 +68,11 @@ func (g *Guide) Can(_ context.Context, c bot.Call, line string) (bot.Card, error
 	if d.Allowed && p.Command.Changes() && !d.Needs.None() {
 		now := g.Router.Policy.Decide(bot.Request{Who: c.Who, Permission: bot.MayBreakGlass, Resources: resources, Channel: c.Channel, At: c.At})
 		if now.Allowed {
-			card.Text += fmt.Sprintf("\nor at once with --break-glass \"why\" (%s); another person reviews it after", now.Rule)
+			how := `--break-glass "why"`
+			if d.Needs.StepUp {
+				how += " --code 123456"
+			}
+			card.Text += fmt.Sprintf("\nor at once with %s (%s); another person reviews it after", how, now.Rule)
 		}
 	}
 	if d.Allowed && p.Command.Changes() {
@@ -141,4 +145,10 @@ func (g *Guide) Describe(ctx context.Context, account bot.AccountID) string {
 		return who.Person
 	}
 	return who.Person + " (" + strings.Join(who.Roles, ", ") + ")"
+}
+
+// takesRun reports whether the command answers a run, rather than something of the
+// asker's own.
+func takesRun(c bot.Command) bool {
+	return slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type == bot.TypeRun })
 }

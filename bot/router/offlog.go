@@ -66,13 +66,18 @@ func (r *Router) offLog(ctx context.Context, m offLog) {
 	}
 }
 
+// notRecorded is what a read says that could not be recorded.
+func notRecorded(why error) string {
+	return "not recorded: the audit log cannot be written (" + run.Cause(why) + ")"
+}
+
 // say delivers an answer at once. A refusal of a change, and a denial, is noted in
 // the journal, if that has room.
 func (r *Router) say(ctx context.Context, c bot.Call, rec *bot.Record, card bot.Card, private bool, why error) error {
 	if rec != nil && !rec.Read {
 		r.Emergency.Refused(*rec)
 	} else {
-		card.Text = strings.TrimSuffix("not recorded: the audit log cannot be written ("+run.Cause(why)+")\n"+card.Text, "\n")
+		card.Text = strings.TrimSuffix(notRecorded(why)+"\n"+card.Text, "\n")
 	}
 	d := bot.Delivery{Channel: c.Channel, Thread: c.Thread, Card: card}
 	if private {

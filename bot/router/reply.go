@@ -59,7 +59,11 @@ func (r *Router) refuse(ctx context.Context, c bot.Call, ask bot.Ask, d bot.Deci
 }
 
 func (r *Router) base(c bot.Call, ask bot.Ask, d bot.Decision) bot.Record {
-	return bot.Record{At: r.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
+	var detail map[string]string
+	if c.Factor != bot.NoFactor {
+		detail = map[string]string{"factor": string(c.Factor)}
+	}
+	return bot.Record{Detail: detail, At: r.Clock.Now(), Request: c.ID, Account: c.Who.Account, Standing: c.Who.Standing, Person: c.Who.Person,
 		Channel: c.Channel, Message: c.Message, Verb: c.Command, Permission: ask.Permission, Target: ask.Target.String(),
 		Resources: ask.Resources, Rule: d.Rule, Text: map[string]string{"line": c.Line}}
 }
@@ -75,8 +79,15 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 		card.Key = "reply/" + c.Message
 	}
 	card.ReplyTo = c.Message
+	card = card.Each(r.Recorder.Redact)
 	if why := unrecorded(ctx); why != nil {
 		return r.say(ctx, c, rec, card, private, why)
+	}
+	if card.Image != nil {
+		if err := card.Image.Check(); err != nil { // the words stand without it
+			r.Logger.ErrorContext(ctx, "an answer's image is left out", "request", c.ID, "command", c.Command, "err", err)
+			card.Image = nil
+		}
 	}
 	body, err := json.Marshal(card)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	// Words, when set, gives the names that somebody is told of in hints and
 	// completions.
 	Words func(who bot.Identity) grammar.Words
+	// Codes checks one-time codes as messages are received; nil where there are none.
+	Codes *stepup.Keeper
 	// Seal marks stored messages; one that it does not know runs nothing.
 	Seal   store.Seal
 	Clock  bot.Clock
@@ -141,18 +144,15 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 	if m.Received.IsZero() {
 		m.Received = r.Clock.Now()
 	}
+	shown := r.now.Load().takeCode(ctx, &m)
 	if len(m.Text) > maxStored {
 		// The grammar refuses it; what is kept is enough for that.
 		m.Text = strings.ToValidUTF8(m.Text[:maxStored], "")
 	}
-	if err := r.seal(&m); err != nil {
-		return bot.Receipt{}, err
+	if m.Text != "" {
+		m.Text = r.now.Load().Hidden(m.Text)
 	}
-	var fresh bool
-	err := r.Store.Update(ctx, func(tx store.Tx) (err error) {
-		fresh, err = tx.Receive(m)
-		return err
-	})
+	fresh, err := r.store(ctx, &m, shown)
 	if err != nil {
 		return r.notTaken(ctx, m, err)
 	}
@@ -388,8 +388,13 @@ func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (er
 // road is the one direction a message flows.
 func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
-		Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
-	if err := r.genuine(m); err != nil {
+		Factor: m.Factor, Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+	err := r.genuine(m)
+	if m.Press == "" { // once more: what is a secret may have become known since
+		m.Text = r.Hidden(m.Text)
+		c.Line = m.Text
+	}
+	if err != nil {
 		r.Logger.ErrorContext(ctx, "a stored message was forged", "message", m.ID, "err", err)
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "forged"}, bot.Errorf(bot.Denied, "that message was not written by this bot, or the audit key was replaced; please repeat it"))
 	}
@@ -406,10 +411,12 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	c.Who = who
 	ctx = logging.With(ctx, slog.String("person", who.Person))
 	if m.Press != "" {
-		if m.Text, c.Bound, err = r.press(ctx, m.Press); err != nil {
-			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
+		p, err := r.Engine.Pressed(ctx, m)
+		c.Line = p.Line
+		if err != nil {
+			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "button"}, err)
 		}
-		c.Line = m.Text
+		m.Text, c.Bound = p.Line, p.Digest
 	}
 	if !who.Known() {
 		if !r.limits.allow(string(m.Account)) {
@@ -428,6 +435,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 			return r.tooMany(ctx, c, who.Person)
 		}
 	}
+	if err == nil {
+		err = withoutSecrets(p)
+	}
 	if err != nil {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, err)
 	}
@@ -441,6 +451,10 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	ask.Resources = resources
 	if !d.Allowed {
 		return r.refuse(ctx, c, ask, d, run.Refusal(d))
+	}
+	// A way back waits for no code that the rules do not ask for.
+	if m.Factor.Refused() && (p.Command.Plan == nil || !urgent(p)) {
+		return r.refuse(ctx, c, ask, d, r.Codes.Refusal(ctx, who.Person, m.Factor))
 	}
 	switch why := unrecorded(ctx); {
 	case why != nil && p.Command.Read == nil:
@@ -465,7 +479,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 
 func (r *Router) call(m bot.Message, who bot.Identity, p grammar.Parsed) bot.Call {
 	return bot.Call{Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Factor: m.Factor}
 }
 
 func (r *Router) decide(c bot.Call, cmd bot.Command) (bot.Ask, []bot.Resource, bot.Decision, error) {
@@ -500,26 +514,4 @@ func (r *Router) telling(who bot.Identity) *grammar.Grammar {
 		return r.Grammar
 	}
 	return r.Grammar.Telling(r.Words(who))
-}
-
-// press gives the line that a button stands for.
-func (r *Router) press(ctx context.Context, token string) (line, digest string, err error) {
-	err = r.Store.View(ctx, func(rd store.Reader) error {
-		doc, found, err := rd.Document(run.KindPress, token)
-		if err != nil {
-			return err
-		}
-		var p run.Press
-		if found {
-			if err := json.Unmarshal(doc.Body, &p); err != nil {
-				return fmt.Errorf("decode button: %w", err)
-			}
-		}
-		if !found || !r.Clock.Now().Before(p.Expires) {
-			return bot.Errorf(bot.Conflict, "that button has expired; type the command instead")
-		}
-		line, digest = p.Line, p.Digest
-		return nil
-	})
-	return line, digest, err
 }

@@ -111,6 +111,7 @@ type world struct {
 	far   *providertest.Infrastructure
 	clock *clock
 	dir   string
+	app   *app.App
 }
 
 // friendly and hostile make a network and the clock of the bot on it.
@@ -164,7 +165,7 @@ func start(t *testing.T, talk chat, now *clock, settings string, extra ...bot.Co
 		}
 	})
 	talk.SetStanding("x:guest", bot.Guest)
-	return &world{chat: talk, far: far, clock: now, dir: dir,
+	return &world{chat: talk, far: far, clock: now, dir: dir, app: a,
 		World: bottest.World{Chat: talk, Dev: "x:dev", SRE: "x:sre", Guest: "x:guest", Stranger: "x:stranger",
 			Effects: func() ([]string, error) { return effects(far), nil }}}
 }

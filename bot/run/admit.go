@@ -291,7 +291,7 @@ func (e *Engine) replan(ctx context.Context, c *current, why string) error {
 	known := r.Plan.Obstacles
 	plan.Slot = r.Plan.Slot // it is the one held
 	r.Plan, r.Digest, c.planned = plan, plan.Spec.Digest(), true
-	r.Replan, r.Anew, r.Confirmed, r.Approvals = false, "", time.Time{}, nil
+	r.Replan, r.Anew, r.Confirmed, r.ConfirmFactor, r.Approvals = false, "", time.Time{}, bot.NoFactor, nil
 	if err := e.decide(r, asker); err != nil {
 		return e.refuse(ctx, c, err)
 	}
@@ -321,7 +321,7 @@ func (e *Engine) askAnew(ctx context.Context, c *current, why string) error {
 		if err := e.recordPassed(tx, r, c.passed); err != nil {
 			return err
 		}
-		if err := e.record(tx, r, bot.Record{Kind: bot.Step, Detail: map[string]string{"why": why, "needs": needsText(r.Decision)}}); err != nil {
+		if err := e.record(tx, r, bot.Record{Kind: bot.Step, Detail: map[string]string{"needs": needsText(r.Decision)}, Text: map[string]string{"why": why}}); err != nil {
 			return err
 		}
 		if err := e.show(tx, r); err != nil {
@@ -373,6 +373,9 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 	err = e.update(ctx, c, func(tx store.Tx, c *current) error {
 		r := &c.run
 		blocked = nil // this may be run again
+		if err := e.inForce(tx); err != nil {
+			return err
+		}
 		if err := e.evidence(tx, c); err != nil {
 			return err
 		}
@@ -386,10 +389,10 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 		r.Step, r.Attempt, r.InCall, r.Acted = 0, 0, false, false
 		r.Progress, r.Result = bot.Progress{State: bot.OpPending}, ""
 		c.row.Owner, c.row.Lease = "", time.Time{}
-		detail := map[string]string{"summary": r.Plan.Summary, "key": handle.Key}
+		detail := map[string]string{"key": handle.Key}
 		var approvers []string
 		for _, a := range r.Approvals {
-			approvers = append(approvers, a.Person)
+			approvers = append(approvers, named(a.Person, a.Factor))
 		}
 		if len(approvers) > 0 {
 			detail["approved_by"] = strings.Join(approvers, ", ")
@@ -400,7 +403,7 @@ func (e *Engine) intend(ctx context.Context, c *current, wf bot.Workflow, asker 
 		if err := e.recordBroken(tx, r); err != nil {
 			return err
 		}
-		if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: detail}); err != nil {
+		if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: detail, Text: map[string]string{"summary": r.Plan.Summary}}); err != nil {
 			return err
 		}
 		if err := e.show(tx, r); err != nil {

@@ -13,10 +13,15 @@ import (
 // message is finished and the run's card goes to where the answer was given;
 // when it returns an error nothing was written.
 func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number int64) (bot.Reply, error) {
+	if a == bot.AnswerApprove || a == bot.AnswerReview {
+		if err := e.askAfresh(ctx, &c); err != nil {
+			return bot.Reply{}, err
+		}
+	}
 	if number == 0 {
 		var err error
 		if number, err = e.theOne(ctx, c, a); err != nil {
-			return bot.Reply{}, err
+			return bot.Reply{}, doubted(err, c.Who)
 		}
 	}
 	err := e.modify(ctx, number, func(tx store.Tx, cur *current) error {
@@ -41,6 +46,9 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 			Detail: map[string]string{"answer": string(a)}, Text: map[string]string{}})
 		if c.Reason != "" {
 			rec.Text["reason"] = c.Reason
+		}
+		if c.Factor != bot.NoFactor {
+			rec.Detail[detailFactor] = string(c.Factor)
 		}
 		switch {
 		case a == bot.AnswerReview:
@@ -76,7 +84,33 @@ func (e *Engine) Answer(ctx context.Context, c bot.Call, a bot.Answer, number in
 		}
 		return e.put(tx, cur)
 	})
-	return bot.Reply{}, err
+	return bot.Reply{}, doubted(err, c.Who)
+}
+
+// askAfresh replaces who gives an answer that counts for something by who they
+// are now: what their network and its groups said minutes ago does not do.
+func (e *Engine) askAfresh(ctx context.Context, c *bot.Call) error {
+	now, err := e.Directory.Recall(ctx, c.Who.Account)
+	if err != nil {
+		return err
+	}
+	if now.Person != c.Who.Person {
+		return bot.Errorf(bot.Denied, "%s no longer belongs to %s", c.Who.Account, c.Who.Person)
+	}
+	if d := e.Policy.Decide(bot.Request{Who: now, Permission: bot.MayAskSelf, Resources: []bot.Resource{bot.TheBot}, Channel: c.Channel, At: c.At}); !d.Allowed {
+		return Refusal(d)
+	}
+	c.Who = now
+	return nil
+}
+
+// doubted has it said to whoever is told that there is no such run that their
+// roles are not known, which may be why.
+func doubted(err error, who bot.Identity) error {
+	if bot.KindOf(err) != bot.NotFound || len(who.Doubts) == 0 {
+		return err
+	}
+	return bot.Errorf(bot.Denied, "%s; %s", bot.Sentence(err, ""), who.Doubts[0].Say)
 }
 
 // mayKnow reports whether the run's being there may be told to c's asker: it is
@@ -123,7 +157,12 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		if r.State != bot.Waiting || missing(r) != "confirm" {
 			return "", bot.Errorf(bot.Conflict, "#%d does not wait for a confirmation; it is %s", r.Number, standing(r))
 		}
-		r.Confirmed = now
+		if askerShows(r.Decision.Needs) {
+			if err := shown(c, fmt.Sprintf("confirming #%d", r.Number), fmt.Sprintf("confirm %d", r.Number)); err != nil {
+				return "", err
+			}
+		}
+		r.Confirmed, r.ConfirmFactor = now, c.Factor
 		if missing(r) != "" {
 			e.wait(r) // the approvers' time begins
 		}
@@ -146,7 +185,12 @@ func (e *Engine) apply(r *bot.Run, c bot.Call, a bot.Answer) (rule string, err e
 		if len(rules) == 0 {
 			return "", bot.Errorf(bot.Denied, "your approval does not count for #%d: %s", r.Number, e.whyNot(r, c.Who))
 		}
-		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now})
+		if r.Decision.Needs.StepUp {
+			if err := shown(c, fmt.Sprintf("approving #%d", r.Number), fmt.Sprintf("approve %d", r.Number)); err != nil {
+				return "", err
+			}
+		}
+		r.Approvals = append(r.Approvals, bot.Approval{Account: c.Who.Account, Person: c.Who.Person, Digest: r.Digest, Rules: rules, At: now, Factor: c.Factor})
 	case bot.AnswerDeny:
 		if r.State != bot.Waiting {
 			return "", bot.Errorf(bot.Conflict, "#%d waits for nobody; it is %s; cancel %d stops it", r.Number, standing(r), r.Number)
@@ -209,6 +253,9 @@ func (e *Engine) whyNot(r *bot.Run, who bot.Identity) string {
 	for _, rule := range r.Decision.Needs.Approvals {
 		d := e.Policy.MayApprove(e.request(r, who), rule)
 		if !d.Allowed {
+			if len(who.Doubts) > 0 {
+				return d.Because + "; " + who.Doubts[0].Say
+			}
 			return d.Because
 		}
 	}

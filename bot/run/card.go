@@ -36,6 +36,7 @@ func (e *Engine) show(tx store.Tx, r *bot.Run) error {
 // post enqueues a card to one place.
 func (e *Engine) post(tx store.Tx, p bot.Place, card bot.Card) error {
 	card.ReplyTo = p.ReplyTo
+	card = card.Each(e.Recorder.Redact)
 	body, err := json.Marshal(card)
 	if err != nil {
 		return fmt.Errorf("encode card %s: %w", card.Key, err)
@@ -64,7 +65,11 @@ func approvalsText(r *bot.Run) string {
 			parts = append(parts, ruleText(left, rule.From))
 		}
 	}
-	return strings.Join(parts, " and ")
+	s := strings.Join(parts, " and ")
+	if s != "" && r.Decision.Needs.StepUp {
+		s += ", with a code"
+	}
+	return s
 }
 
 func ruleText(count int, from []string) string {
@@ -82,11 +87,19 @@ func ruleText(count int, from []string) string {
 // needsText says what a decision asks for before the action runs.
 func needsText(d bot.Decision) string {
 	var parts []string
-	if d.Needs.Confirm {
+	if d.Needs.Confirm && askerShows(d.Needs) {
+		parts = append(parts, "your confirmation with a code")
+	} else if d.Needs.Confirm {
 		parts = append(parts, "your confirmation")
+	} else if askerShows(d.Needs) {
+		parts = append(parts, "a code of yours")
 	}
 	for _, rule := range d.Needs.Approvals {
-		parts = append(parts, ruleText(rule.Count, rule.From))
+		s := ruleText(rule.Count, rule.From)
+		if d.Needs.StepUp {
+			s += " with a code"
+		}
+		parts = append(parts, s)
 	}
 	if d.Needs.Reason {
 		parts = append(parts, "a reason")
@@ -141,13 +154,17 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			if later := approvalsText(r); later != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "then", Value: later})
 			}
-			card.Buttons = []bot.Button{{Label: "Confirm", Line: "confirm " + number, Danger: true}, {Label: "Cancel", Line: "cancel " + number}}
+			card.Buttons = []bot.Button{{Label: "Confirm", Line: "confirm " + number, Danger: true, Code: askerShows(r.Decision.Needs)}, {Label: "Cancel", Line: "cancel " + number}}
 		} else {
 			card.Title = title("waits for %s", approvalsText(r))
 			if e.mayBreakGlass(r, r.Call.Who).Allowed {
-				card.Fields = append(card.Fields, bot.Field{Name: "cannot wait?", Value: r.Call.Line + ` --break-glass "why", and it is reviewed after`})
+				how := r.Call.Line + ` --break-glass "why"`
+				if r.Decision.Needs.StepUp {
+					how += " --code 123456"
+				}
+				card.Fields = append(card.Fields, bot.Field{Name: "cannot wait?", Value: how + ", and it is reviewed after"})
 			}
-			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true}, {Label: "Deny", Line: "deny " + number}}
+			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true, Code: r.Decision.Needs.StepUp}, {Label: "Deny", Line: "deny " + number}}
 		}
 		card.Footer = "expires in " + strings.Replace(until.String(), "m0s", "m", 1)
 	case bot.Queued:
@@ -202,12 +219,28 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 			card.Fields = append(card.Fields, bot.Field{Name: part.Name, Value: part.Text})
 		}
 	}
+	showPassed(r, &card)
+	e.showNext(r, &card)
 	if r.Broke {
 		e.showBroken(r, &card)
 	}
+	twice(r, &card)
 	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
+}
+
+// twice has whoever presses a button that changes something asked once more, where
+// the rules ask for a confirmation before anything changes there. The
+// confirmation itself is that second tap already.
+func twice(r *bot.Run, card *bot.Card) {
+	if !r.Decision.Needs.Confirm {
+		return
+	}
+	for i := range card.Buttons {
+		b := &card.Buttons[i]
+		b.Twice = b.Danger && !strings.HasPrefix(b.Line, string(bot.AnswerConfirm)+" ")
+	}
 }
 
 // pendingCard shows a sequel: nobody needs to wait for it or to answer.
@@ -239,7 +272,7 @@ func (e *Engine) who(r *bot.Run) string {
 	var yes []string
 	for _, a := range r.Approvals {
 		if a.Digest == r.Digest {
-			yes = append(yes, a.Person)
+			yes = append(yes, named(a.Person, a.Factor))
 		}
 	}
 	if len(yes) > 0 {

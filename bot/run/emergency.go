@@ -262,6 +262,9 @@ func (m *Emergency) plan(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.C
 	}
 	r.Digest = plan.Spec.Digest()
 	if err := e.decide(r, c.Who); err != nil {
+		if n := r.Decision.Needs; n.StepUp && c.Factor == bot.NoFactor && (c.BreakGlass != "" || askerShows(n)) {
+			err = bot.Errorf(bot.Denied, "%s takes a one-time code (%s), and none can be checked while the log cannot be written; use the platform's own tools", plan.Summary, r.Decision.Require)
+		}
 		return nil, err
 	}
 	if err := e.passObstacles(r, c.Who, r.Plan.Obstacles); err != nil {
@@ -321,6 +324,7 @@ func (m *Emergency) act(ctx context.Context, j *journalled, why error) error {
 		m.drop(j)
 		return bot.Errorf(bot.Internal, "this version does not know %s", r.Plan.Spec.Kind)
 	}
+	e.hide(r)
 	task := bot.Task{Key: "journal-" + r.Call.ID, Actor: r.Call.Who.Person, Reason: r.Call.Reason}
 	err := guarded(r.Plan.Spec.Kind+".begin", func() (err error) {
 		r.Handle, err = wf.Begin(r.Plan.Spec, task)

@@ -51,6 +51,9 @@ type Config struct {
 	// Guards, when set, says what stands against a run at a time, as a reader
 	// shows it: locks, freezes, a halt.
 	Guards func(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obstacle, error)
+	// InForce, when set, gives an Error that wraps ErrOutdated when a reader shows
+	// other rules in force than those that the engine works by.
+	InForce func(r store.Reader) error
 	// Seal marks stored runs; one that it does not know is not worked on.
 	Seal   store.Seal
 	Clock  bot.Clock
@@ -87,6 +90,7 @@ type shared struct {
 	wake   chan struct{}
 	now    atomic.Pointer[Engine] // works on due runs
 	gate   sync.RWMutex           // held to write an intent; locked to switch
+	aside  atomic.Int64           // until when nothing is begun, in microseconds; see standAside
 	turned atomic.Int64           // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
@@ -181,7 +185,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.Logger.Error("look for due runs", "err", err)
 		default:
 			for _, row := range due {
-				if wait := e.leave(row); wait > 0 {
+				if wait := max(e.leave(row), e.asideLeft(row)); wait > 0 {
 					nap = min(nap, wait)
 					continue
 				}
@@ -258,7 +262,7 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Waiting:
 			err = e.expire(ctx, c)
 		case bot.Queued:
-			err = e.admit(ctx, c)
+			err = e.admitIfInForce(ctx, c)
 		case bot.Running, bot.Cancelling:
 			err = e.advance(ctx, c)
 		}
@@ -414,6 +418,7 @@ var errStale = errors.New("the run was moved on meanwhile")
 // put writes the run into its row within tx. A row that changed since it was
 // read gives errStale.
 func (e *Engine) put(tx store.Tx, c *current) error {
+	e.hide(&c.run)
 	r := &c.run
 	row := c.row
 	row.Number, row.State, row.Target, row.Person = r.Number, r.State, r.Ask.Target.String(), r.Call.Who.Person

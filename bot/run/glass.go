@@ -30,10 +30,17 @@ func (e *Engine) breakGlass(r *bot.Run, who bot.Identity) error {
 		}
 		return &bot.Error{Op: d.Rule, Kind: bot.Denied, Say: "you may not break glass here: " + why}
 	}
-	if !r.Decision.Needs.None() {
+	needs := r.Decision.Needs
+	if needs.StepUp && !r.Call.DryRun {
+		if err := shown(r.Call, "break-glass here", r.Call.Line); err != nil {
+			return err
+		}
+	}
+	r.Waived, r.Decision.Needs = needs, bot.Needs{StepUp: needs.StepUp} // that is not waived
+	r.Waived.StepUp = false
+	if !r.Waived.None() {
 		r.Decision.Rule += ", break-glass by " + d.Rule
 	}
-	r.Waived, r.Decision.Needs = r.Decision.Needs, bot.Needs{}
 	return nil
 }
 
@@ -119,9 +126,13 @@ func (e *Engine) recordBroken(tx store.Tx, r *bot.Run) error {
 			return err
 		}
 	}
-	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
-		Text:   map[string]string{"override": r.Call.BreakGlass},
-		Detail: map[string]string{"passed": without(r), detailBroke: "true", "summary": r.Plan.Summary}})
+	rec := bot.Record{Kind: bot.OverriddenKind,
+		Text:   map[string]string{"override": r.Call.BreakGlass, "passed": without(r), "summary": r.Plan.Summary},
+		Detail: map[string]string{detailBroke: "true"}}
+	if r.Call.Factor != bot.NoFactor {
+		rec.Detail[detailFactor] = string(r.Call.Factor)
+	}
+	return e.record(tx, r, rec)
 }
 
 // reviewID makes ids that sort by number.
@@ -189,7 +200,12 @@ func (e *Engine) review(r *bot.Run, c bot.Call) (rule string, err error) {
 	if !d.Allowed {
 		return "", bot.Errorf(bot.Denied, "you may not review #%d: %s", r.Number, d.Because)
 	}
-	r.Review = bot.Review{Account: c.Who.Account, Person: c.Who.Person, Note: e.Recorder.Redact(c.Reason), At: e.Clock.Now()}
+	if r.Decision.Needs.StepUp { // what hides a theft from the others is as good as the theft
+		if err := shown(c, fmt.Sprintf("reviewing #%d", r.Number), fmt.Sprintf("review %d", r.Number)); err != nil {
+			return "", err
+		}
+	}
+	r.Review = bot.Review{Factor: c.Factor, Account: c.Who.Account, Person: c.Who.Person, Note: e.Recorder.Redact(c.Reason), At: e.Clock.Now()}
 	return d.Rule, nil
 }
 
@@ -213,14 +229,14 @@ func (e *Engine) showBroken(r *bot.Run, card *bot.Card) {
 	add("went without", without(r))
 	switch {
 	case r.Review.Person != "":
-		say := "by " + r.Review.Person
+		say := "by " + named(r.Review.Person, r.Review.Factor)
 		if r.Review.Note != "" {
 			say += ": " + r.Review.Note
 		}
 		add("reviewed", say)
 	case r.State.Settled():
 		add("review", "another person must look at it: review "+fmt.Sprint(r.Number))
-		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number)})
+		card.Buttons = append(card.Buttons, bot.Button{Label: "Reviewed", Line: fmt.Sprintf("review %d", r.Number), Not: r.Call.Who.Account, Code: r.Decision.Needs.StepUp})
 	default:
 		add("review", "by another person, once it has ended")
 	}

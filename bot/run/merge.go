@@ -203,7 +203,7 @@ func (m *Emergency) mergeRun(ctx context.Context, j *journalled) error {
 			if err := e.recordBroken(tx, r); err != nil {
 				return err
 			}
-			if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: map[string]string{"summary": r.Plan.Summary, "key": r.Handle.Key}}); err != nil {
+			if err := e.record(tx, r, bot.Record{Kind: bot.Started, Detail: map[string]string{"key": r.Handle.Key}, Text: map[string]string{"summary": r.Plan.Summary}}); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 )
@@ -29,6 +30,9 @@ func (e *Engine) decide(r *bot.Run, who bot.Identity) error {
 			return bot.Errorf(bot.Denied, "%s needs a ticket in its reason that matches %s (%s); add --reason \"TICKET why\"", r.Plan.Summary, ticket, d.Require)
 		}
 	}
+	if askerShows(d.Needs) && !d.Needs.Confirm { // else it comes with the confirmation
+		return shown(r.Call, r.Plan.Summary, r.Call.Line)
+	}
 	return nil
 }
 
@@ -46,14 +50,12 @@ func (e *Engine) passObstacles(r *bot.Run, who bot.Identity, obstacles []bot.Obs
 			continue
 		}
 		if o.Permission == "" {
-			return bot.Errorf(bot.Denied, "%s", o.Text)
+			return bot.Errorf(bot.Denied, "%s", o.Text+e.remedy(r, who, o))
 		}
 		if r.Call.Override == "" && r.Call.BreakGlass == "" {
-			return bot.Errorf(bot.Denied, "%s; a holder of %s may pass this with --override \"why\"", o.Text, o.Permission)
+			return bot.Errorf(bot.Denied, "%s", o.Text+e.passes(r, who, o))
 		}
-		req := e.request(r, who)
-		req.Permission = o.Permission
-		d := e.Policy.Decide(req)
+		d := e.mayOverride(r, who, o)
 		if !d.Allowed && !(r.Call.BreakGlass != "" && breaks(o) && e.mayBreakGlass(r, who).Allowed) {
 			return bot.Errorf(bot.Denied, "%s, and you may not override that: %s", o.Text, d.Because)
 		}
@@ -84,7 +86,7 @@ func (e *Engine) wait(r *bot.Run) {
 // missing says what the run still needs from people: "confirm", "approve" or
 // "" for nothing. An asker confirms before anybody is asked to approve.
 func missing(r *bot.Run) string {
-	if r.Decision.Needs.Confirm && r.Confirmed.IsZero() {
+	if r.Decision.Needs.Confirm && (r.Confirmed.IsZero() || askerShows(r.Decision.Needs) && !r.ConfirmFactor.Shown()) {
 		return "confirm"
 	}
 	if len(unmet(r)) > 0 {
@@ -110,7 +112,7 @@ func unmet(r *bot.Run) []bot.ApprovalRule {
 func counted(r *bot.Run, i int) []bot.Approval {
 	var yes []bot.Approval
 	for _, a := range r.Approvals {
-		if a.Digest != r.Digest {
+		if a.Digest != r.Digest || r.Decision.Needs.StepUp && !a.Factor.Shown() {
 			continue
 		}
 		for _, n := range a.Rules {
@@ -136,9 +138,17 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 		return asker, "", err
 	}
 	var kept []bot.Approval
-	var dropped []string
+	var dropped, bare []string
+	why := "the right to give it is gone"
 	for _, a := range r.Approvals {
+		if r.Decision.Needs.StepUp && !a.Factor.Shown() {
+			bare = append(bare, a.Person)
+			continue
+		}
 		who, err := e.Directory.Recall(ctx, a.Account)
+		if len(who.Doubts) > 0 {
+			why = who.Doubts[0].Say
+		}
 		if err != nil || who.Person != a.Person {
 			dropped = append(dropped, a.Person)
 			continue
@@ -151,15 +161,27 @@ func (e *Engine) recheckRights(ctx context.Context, r *bot.Run) (asker bot.Ident
 		kept = append(kept, a)
 	}
 	r.Approvals = kept
+	if len(bare) > 0 {
+		say = fmt.Sprintf("the approval of %s came without a one-time code, which the rules ask for now", strings.Join(bare, " and "))
+	}
 	if len(dropped) > 0 {
-		say = fmt.Sprintf("the approval of %s no longer counts: the right to give it is gone", strings.Join(dropped, " and "))
+		say = fmt.Sprintf("the approval of %s no longer counts: %s", strings.Join(dropped, " and "), why)
 	}
 	return asker, say, nil
 }
 
-// asker gives who asked for the run, as the directory knows them now.
+// vouchedFor is how long it counts for a way back what a network vouched for when
+// it was typed.
+const vouchedFor = 2 * time.Minute
+
+// asker gives who asked for the run, as the directory knows them now. A way back
+// is not stuck behind a network that does not answer: who typed it a moment ago
+// is then who they were to it at that moment.
 func (e *Engine) asker(ctx context.Context, r *bot.Run) (bot.Identity, error) {
 	who, err := e.Directory.Recall(ctx, r.Call.Who.Account)
+	if age := e.Clock.Now().Sub(r.Call.At); err == nil && len(who.Doubts) > 0 && r.Plan.WayBack && age >= 0 && age < vouchedFor {
+		who, err = e.Directory.Identify(ctx, r.Call.Who.Account, r.Call.Who.Standing)
+	}
 	if err == nil && who.Person != r.Call.Who.Person {
 		err = bot.Errorf(bot.Denied, "%s no longer belongs to %s", r.Call.Who.Account, r.Call.Who.Person)
 	}

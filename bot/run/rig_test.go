@@ -125,6 +125,10 @@ type people struct {
 	roles map[string][]string
 	left  map[string]bool // disabled
 	down  bool
+	doubt map[string]bot.Doubt // a role of theirs that cannot be found out
+	// then are the roles that a message is judged by, where they are not those of
+	// now.
+	then map[string][]string
 }
 
 func newPeople() *people {
@@ -145,7 +149,13 @@ func (p *people) leaves(name string) {
 }
 
 func (p *people) Identify(ctx context.Context, a bot.AccountID, _ bot.Standing) (bot.Identity, error) {
-	return p.Recall(ctx, a)
+	who, err := p.Recall(ctx, a)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if roles, ok := p.then[who.Person]; ok {
+		who.Roles = roles
+	}
+	return who, err
 }
 
 func (p *people) Recall(_ context.Context, a bot.AccountID) (bot.Identity, error) {
@@ -159,6 +169,10 @@ func (p *people) Recall(_ context.Context, a bot.AccountID) (bot.Identity, error
 	who := bot.Identity{Account: a, Standing: bot.Member}
 	if roles, known := p.roles[name]; known {
 		who.Person, who.Roles = name, roles
+	}
+	if doubt, ok := p.doubt[name]; ok {
+		who.Doubts = []bot.Doubt{doubt}
+		who.Roles = slices.DeleteFunc(slices.Clone(who.Roles), func(r string) bool { return r == doubt.Role })
 	}
 	if p.left[name] {
 		who.Standing, who.Roles = bot.Disabled, nil
@@ -353,7 +367,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 		change(&c)
 	}
 	h.Engine = run.New(c)
-	all := []bot.Command{deploy.New(catalog, h.ledger), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
+	all := []bot.Command{deploy.New(catalog, h.ledger, h), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
 		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd
@@ -453,13 +467,18 @@ func (h *host) road(m bot.Message, bound string) error {
 	if err != nil {
 		return err
 	}
+	var factor bot.Factor
+	line, code, _ := h.grammar.TakeCode(m.Text)
+	if m.Text = line; code == goodCode {
+		factor = bot.FactorTOTP
+	}
 	p, err := h.grammar.Parse(m.Text)
 	if err != nil {
 		h.rig.t.Errorf("%q is no line: %v", m.Text, err)
 		return err
 	}
 	c := bot.Call{ID: h.rig.ids.New(), Who: who, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: h.rig.clock.Now(), Line: p.Line,
-		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound}
+		Command: p.Command.Name, Args: p.Args, DryRun: p.DryRun, Reason: p.Reason, Override: p.Override, BreakGlass: p.BreakGlass, Bound: bound, Factor: factor}
 	ask, err := p.Command.Resolve(c)
 	if err != nil {
 		return err

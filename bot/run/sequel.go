@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"quarterdeck/bot"
@@ -52,8 +53,8 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 	for _, c := range children {
 		child := &c.run
-		rec := bot.Record{Kind: bot.Requested, Text: map[string]string{"line": child.Call.Line},
-			Detail: map[string]string{"summary": child.Plan.Summary, "parent": fmt.Sprint(r.Number), "not_before": child.NotBefore.Format(time.RFC3339Nano)}}
+		rec := bot.Record{Kind: bot.Requested, Text: map[string]string{"line": child.Call.Line, "summary": child.Plan.Summary},
+			Detail: map[string]string{"parent": fmt.Sprint(r.Number), "not_before": child.NotBefore.Format(time.RFC3339Nano)}}
 		if err := e.record(tx, child, rec); err != nil {
 			return err
 		}
@@ -135,8 +136,15 @@ func missed(r *bot.Run) {
 
 // verifySequel is verify for a sequel. What it rests on is what its parent's
 // plan stated, so nobody is asked anew: where that does not hold any more, it
-// ends with nothing done. A return also takes place when its asker has since
-// lost the right to begin one; any other sequel does not.
+// ends with nothing done.
+//
+// A way back is never stuck, and a return is one: it was agreed to with what it
+// takes back, when the asker's right to both was judged. So it also takes place
+// when its asker has since lost that right or was disabled, when a rule came that
+// denies it, and past a lock of somebody else, a freeze and a halt. It pre-empts
+// nobody, any person with the right to may cancel it before its time, and
+// whatever it passes is told on its card and recorded as an override. Any other
+// sequel needs the right anew.
 func (e *Engine) verifySequel(ctx context.Context, c *current, wf bot.Workflow) error {
 	r := &c.run
 	if !r.Plan.Returning {
@@ -147,6 +155,8 @@ func (e *Engine) verifySequel(ctx context.Context, c *current, wf bot.Workflow) 
 		if d := e.Policy.Decide(e.request(r, asker)); !d.Allowed {
 			return e.refuse(ctx, c, Refusal(d))
 		}
+	} else if against := e.lostRight(ctx, r); against != nil {
+		r.Plan.Obstacles = append(slices.Clip(r.Plan.Obstacles), c.found(r.Plan.Obstacles, against)...)
 	}
 	err := guarded(r.Plan.Spec.Kind+".check", func() error {
 		_, err := wf.Check(ctx, r.Plan.Spec, r.Plan.Preconditions)
@@ -168,6 +178,22 @@ func (e *Engine) verifySequel(ctx context.Context, c *current, wf bot.Workflow) 
 		return e.refuse(ctx, c, err)
 	}
 	return e.intend(ctx, c, wf, r.Call.Who)
+}
+
+// lostRight says why its asker could not ask for r any more; nil when they could,
+// or when who they are cannot be found out just now.
+func (e *Engine) lostRight(ctx context.Context, r *bot.Run) []bot.Obstacle {
+	asker, err := e.asker(ctx, r)
+	if bot.KindOf(err) == bot.Denied {
+		return []bot.Obstacle{{Permission: r.Ask.Permission, Text: bot.Sentence(err, r.Call.ID)}}
+	}
+	if err != nil {
+		return nil
+	}
+	if d := e.Policy.Decide(e.request(r, asker)); !d.Allowed {
+		return []bot.Obstacle{{Permission: r.Ask.Permission, Text: d.Because}}
+	}
+	return nil
 }
 
 // lookLater gives the slot back and looks again after a while: the other side did

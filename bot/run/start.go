@@ -151,13 +151,16 @@ func (e *Engine) create(ctx context.Context, c *current) error {
 }
 
 func (e *Engine) recordRequested(tx store.Tx, r *bot.Run) error {
-	text := map[string]string{"line": r.Call.Line}
+	text := map[string]string{"line": r.Call.Line, "summary": r.Plan.Summary}
 	if r.Call.Reason != "" {
 		text["reason"] = r.Call.Reason
 	}
-	detail := map[string]string{"summary": r.Plan.Summary, "message": r.Call.Message}
+	detail := map[string]string{"message": r.Call.Message}
 	if r.Decision.Require != "" {
 		detail["require"] = r.Decision.Require
+	}
+	if r.Call.Factor != bot.NoFactor {
+		detail[detailFactor] = string(r.Call.Factor)
 	}
 	if r.Call.BreakGlass != "" {
 		detail[detailBroke], text["break_glass"] = "true", r.Call.BreakGlass
@@ -181,12 +184,12 @@ func (e *Engine) recordPassed(tx store.Tx, r *bot.Run, obstacles []bot.Obstacle)
 	switch {
 	case reason != "":
 	case r.Plan.Returning:
-		reason = "an automatic return passes"
+		reason = fmt.Sprintf("an automatic return passes, as #%d announced", r.Parent)
 	default:
 		reason = "a way back passes"
 	}
 	return e.record(tx, r, bot.Record{Kind: bot.OverriddenKind,
-		Text: map[string]string{"override": reason}, Detail: map[string]string{"passed": strings.Join(passed, "; ")}})
+		Text: map[string]string{"override": reason, "passed": strings.Join(passed, "; ")}})
 }
 
 // newest refuses a line that came from the button of a run which is not the
@@ -263,15 +266,11 @@ func (e *Engine) answerOnly(ctx context.Context, c bot.Call, ask bot.Ask, plan b
 			if err := e.breakGlass(&r, c.Who); err != nil {
 				return err
 			}
-			dec = r.Decision
 		}
 		card = planCard(&r)
 		card.Outcome, card.Tone = bot.OutcomeOK, bot.Plain
 		card.Title = "dry run, nothing was done: " + plan.Summary
-		card.Fields = append(card.Fields, bot.Field{Name: "would need", Value: needsText(dec)})
-		for _, o := range plan.Obstacles {
-			card.Fields = append(card.Fields, bot.Field{Name: "in the way", Value: o.Text})
-		}
+		e.judged(&r, &card)
 	}
 	card.Key, card.ReplyTo = "reply/"+c.Message, c.Message
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
@@ -281,7 +280,7 @@ func (e *Engine) answerOnly(ctx context.Context, c bot.Call, ask bot.Ask, plan b
 			return ErrHandled
 		}
 		rec := bot.Record{Kind: bot.SucceededKind, Read: true, Message: c.Message,
-			Text: map[string]string{"line": c.Line}, Detail: map[string]string{"answer": card.Title}}
+			Text: map[string]string{"line": c.Line, "answer": card.Title}}
 		if err := e.record(tx, &r, rec); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ func (e *Engine) Switch(next *Engine, commit func() error) error {
 		return err
 	}
 	e.now.Store(next)
+	e.aside.Store(0)
 	return nil
 }
 
@@ -116,7 +117,9 @@ func (e *Engine) stopDisabled(ctx context.Context, row store.RunRow) error {
 		if c.run.Parent != 0 && c.run.Plan.Returning {
 			return nil // what they set for a while still goes back by itself
 		}
-		who, err := e.Directory.Recall(ctx, c.run.Call.Who.Account)
+		// As nobody a network vouches for: then no network is asked, which may not
+		// be reached yet, and who is declared disabled is told all the same.
+		who, err := e.Directory.Identify(ctx, c.run.Call.Who.Account, bot.Unvouched)
 		if err != nil || who.Standing != bot.Disabled {
 			return err
 		}

@@ -264,7 +264,7 @@ func TestBadRelease(t *testing.T) {
 	for _, rec := range r.records(n) {
 		if rec.Kind == bot.OverriddenKind {
 			over++
-			if rec.Person != sreOne || rec.Text["override"] != "it was the data" || !strings.Contains(rec.Detail["passed"], "v2 is marked bad") {
+			if rec.Person != sreOne || rec.Text["override"] != "it was the data" || !strings.Contains(rec.Text["passed"], "v2 is marked bad") {
 				t.Errorf("record %+v", rec)
 			}
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"quarterdeck/bot"
@@ -12,8 +13,11 @@ type Backlog struct {
 	Inbox       int       // messages received and not acted on
 	InboxOldest time.Time // when the first of them was received
 
-	Outbox       int       // cards not delivered
-	OutboxOldest time.Time // when the one that was enqueued first was made
+	Outbox       int       // cards not delivered, but those in Away
+	OutboxOldest time.Time // when the one of them that was enqueued first was made
+	// Away is cards for sessions that may never come back: nobody waits for
+	// them, so that they are no lag.
+	Away int
 
 	// Runs holds every state that is not a settled one.
 	Runs map[bot.RunState]OpenRuns
@@ -34,7 +38,20 @@ func OpenStates() []bot.RunState {
 // alone. It is apart from Reader because nothing that the bot does rests on it;
 // every store has it.
 type Counter interface {
-	Backlog() (Backlog, error)
+	// Backlog takes the networks whose channels are sessions; see Fleeting.
+	Backlog(fleeting ...string) (Backlog, error)
+}
+
+// Fleeting gives those of the networks whose channels are there only while
+// somebody is: unordered cards wait for them a while and are dropped then.
+func Fleeting(chats map[string]bot.Chat) (networks []string) {
+	for name, chat := range chats {
+		if _, ok := chat.(bot.ComesAndGoes); ok {
+			networks = append(networks, name)
+		}
+	}
+	slices.Sort(networks)
+	return networks
 }
 
 // Watched is a Store that tells of its commits. Every store is one.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"quarterdeck/bot"
@@ -102,6 +103,14 @@ func values(a action.Action, c bot.Call) map[string]string {
 	return all
 }
 
+// typed gives a value as people write it.
+func typed(p action.Parameter, v string) string {
+	if d, err := time.ParseDuration(v); err == nil && p.Type == action.TypeDuration {
+		return bot.Span(d)
+	}
+	return v
+}
+
 func plan(a action.Action, c bot.Call) (bot.Plan, error) {
 	t, given := targetOf(a, c), values(a, c)
 	spec, err := bot.NewSpec(action.Kind, a.Name, t, []bot.Resource{a.Resource(t)},
@@ -111,7 +120,8 @@ func plan(a action.Action, c bot.Call) (bot.Plan, error) {
 	}
 	p := bot.Plan{Spec: spec, Shows: true, Guarded: !a.Reads, Slot: slot(a, t, c), Undo: fill(a, t, given),
 		Preconditions: []bot.Fact{{Name: action.FactBinding, Want: a.Digest, Text: "the configuration of " + a.Name}}}
-	words := []string{a.Name}
+	// As it can be typed: what is optional is an option, behind the rest.
+	words, options := []string{a.Name}, []string(nil)
 	if a.Targeted() {
 		words = append(words, t.String())
 		p.Preview = append(p.Preview, bot.Field{Name: "target", Value: t.String()})
@@ -121,14 +131,19 @@ func plan(a action.Action, c bot.Call) (bot.Plan, error) {
 		if !has {
 			continue
 		}
+		v = typed(param, v)
 		p.Preview = append(p.Preview, bot.Field{Name: param.Name, Value: v})
-		if param.Type != action.TypeSwitch {
+		switch {
+		case param.Type == action.TypeSwitch && v == "true":
+			options = append(options, "--"+param.Name)
+		case param.Type == action.TypeSwitch:
+		case param.Optional:
+			options = append(options, "--"+param.Name, quoted(v))
+		default:
 			words = append(words, quoted(v))
-		} else if v == "true" {
-			words = append(words, "--"+param.Name)
 		}
 	}
-	p.Summary = strings.Join(words, " ")
+	p.Summary = strings.Join(append(words, options...), " ")
 	if a.Reads {
 		p.Preview = append(p.Preview, bot.Field{Name: "changes", Value: "nothing"})
 	}
@@ -163,7 +178,7 @@ func fill(a action.Action, t bot.Target, given map[string]string) string {
 		if !has || strings.ContainsFunc(v, strangeMark) {
 			return ""
 		}
-		pairs = append(pairs, hole, quoted(v))
+		pairs = append(pairs, hole, quoted(typed(p, v)))
 	}
 	return strings.NewReplacer(pairs...).Replace(a.Undo) // in one go: a value may look like a hole
 }

@@ -59,8 +59,11 @@ func TestPlan(t *testing.T) {
 	if want := `{"action":"tag","target":"shop/prod","values":{"by":"-3","for":"1h0m0s","now":"true","text":"a b"}}`; string(plan.Spec.Body) != want {
 		t.Errorf("the spec's body is %s, want %s", plan.Spec.Body, want)
 	}
-	if plan.Slot != "shop/prod action" || !plan.Guarded || plan.Undo != `untag shop/prod "a b"` || plan.Summary != `tag shop/prod "a b" -3 1h0m0s --now` && plan.Summary != `tag shop/prod "a b" "-3" 1h0m0s --now` {
+	if plan.Slot != "shop/prod action" || !plan.Guarded || plan.Undo != `untag shop/prod "a b"` || plan.Summary != `tag shop/prod "a b" --by "-3" --for 1h --now` {
 		t.Errorf("the plan is %+v", plan)
+	}
+	if again, _ := planOf(t, plan.Summary); again.Spec.Digest() != plan.Spec.Digest() {
+		t.Errorf("typed back, %s is another plan: %+v", plan.Summary, again)
 	}
 	if f := plan.Preconditions; len(f) != 1 || f[0].Name != action.FactBinding || f[0].Want != "d1" {
 		t.Errorf("its facts are %+v", f)

@@ -13,7 +13,7 @@ func New(runs bot.Runs) bot.Command {
 		Name:       "approve",
 		Summary:    "approve another person's run",
 		Examples:   []string{"approve", "approve 12"},
-		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to approve; may be left out when one waits"}},
+		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to approve; the one that waits unless given"}},
 		Permission: bot.MayAskSelf,
 		Urgent:     true,
 		Resolve:    bot.AskSelf,

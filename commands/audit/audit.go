@@ -13,7 +13,7 @@ import (
 const shown = 20
 
 // New makes the command.
-func New(log bot.Log) bot.Command {
+func New(log bot.Log, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:     "audit",
 		Summary:  "who did what, from the audit log",
@@ -48,7 +48,7 @@ func New(log bot.Log) bot.Command {
 			if err != nil {
 				return bot.Reply{}, err
 			}
-			older, err := archived(ctx, log, f, len(records))
+			older, err := archived(ctx, log, f, len(records), z)
 			if err != nil {
 				return bot.Reply{}, err
 			}
@@ -57,17 +57,17 @@ func New(log bot.Log) bot.Command {
 			}
 			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT", "RESULT"}}
 			for _, r := range records {
-				table.Rows = append(table.Rows, row(r))
+				table.Rows = append(table.Rows, row(r, z))
 			}
 			title := fmt.Sprintf("the last %d records", len(records))
-			return bot.Reply{Card: bot.Card{Title: title, Table: table, Text: older}}, nil
+			return bot.Reply{Card: bot.Card{Title: title, Table: table, Text: older, Footer: z.Note()}}, nil
 		},
 	}
 }
 
 // archived says that what was asked for reaches back into the archive, where
 // this does not look; "" when it does not.
-func archived(ctx context.Context, log bot.Log, f bot.RecordFilter, found int) (string, error) {
+func archived(ctx context.Context, log bot.Log, f bot.RecordFilter, found int, z bot.Zone) (string, error) {
 	a, ok := log.(bot.Archived)
 	if !ok || found == f.Limit {
 		return "", nil
@@ -77,17 +77,17 @@ func archived(ctx context.Context, log bot.Log, f bot.RecordFilter, found int) (
 		return "", err
 	}
 	return fmt.Sprintf("records up to %d, of %s and before, lie in the archive; a report reaches them: quarterdeck audit report --archive DIR",
-		mark.Seq, mark.Latest.Format(time.DateOnly)), nil
+		mark.Seq, z.Day(mark.Latest)), nil
 }
 
-func row(r bot.Record) []string {
+func row(r bot.Record, z bot.Zone) []string {
 	who := r.Person
 	if who == "" {
 		who = string(r.Account)
 	}
 	what := r.Text["line"]
 	if what == "" {
-		what = r.Detail["summary"]
+		what = r.Words("summary")
 	}
 	if what == "" {
 		what = strings.TrimSpace(r.Verb + " " + r.Target)
@@ -102,5 +102,5 @@ func row(r bot.Record) []string {
 	case r.Text["progress"] != "":
 		result += ": " + r.Text["progress"]
 	}
-	return []string{fmt.Sprint(r.Seq), r.At.Format("01-02 15:04:05"), who, what, result}
+	return []string{fmt.Sprint(r.Seq), z.Second(r.At), who, what, result}
 }

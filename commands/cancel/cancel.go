@@ -13,7 +13,7 @@ func New(runs bot.Runs) bot.Command {
 		Name:       "cancel",
 		Summary:    "stop a run",
 		Examples:   []string{"cancel", "cancel 12"},
-		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to stop; may be left out when you have one"}},
+		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to stop; the one you have unless given"}},
 		Permission: bot.MayAskSelf,
 		Urgent:     true,
 		Resolve:    bot.AskSelf,

@@ -13,7 +13,7 @@ func New(runs bot.Runs) bot.Command {
 		Name:       "confirm",
 		Summary:    "confirm what you asked for",
 		Examples:   []string{"confirm", "confirm 12"},
-		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to confirm; may be left out when one waits"}},
+		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to confirm; the one that waits unless given"}},
 		Permission: bot.MayAskSelf,
 		Urgent:     true,
 		Resolve:    bot.AskSelf,

@@ -13,7 +13,7 @@ func New(runs bot.Runs) bot.Command {
 		Name:       "deny",
 		Summary:    "deny a run that waits",
 		Examples:   []string{"deny", "deny 12"},
-		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to deny; may be left out when one waits"}},
+		Params:     []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run to deny; the one that waits unless given"}},
 		Permission: bot.MayAskSelf,
 		Urgent:     true,
 		Resolve:    bot.AskSelf,

@@ -3,6 +3,7 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +14,8 @@ import (
 )
 
 // New makes the command.
-func New(c *provider.Catalog, l *release.Ledger) bot.Command {
-	d := planner{catalog: c, ledger: l}
+func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs) bot.Command {
+	d := planner{catalog: c, ledger: l, runs: runs}
 	return bot.Command{
 		Name:    "deploy",
 		Summary: "bring a version to an environment",
@@ -36,6 +37,7 @@ func New(c *provider.Catalog, l *release.Ledger) bot.Command {
 type planner struct {
 	catalog *provider.Catalog
 	ledger  *release.Ledger
+	runs    bot.Runs
 }
 
 func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
@@ -133,5 +135,34 @@ func (d planner) resolve(ctx context.Context, deployer provider.Deployer, t bot.
 		}
 		return a, err
 	}
-	return deployer.Resolve(ctx, version)
+	a, err := deployer.Resolve(ctx, version)
+	if err != nil || version != "latest" {
+		return a, err
+	}
+	return a, d.proven(ctx, t, a)
+}
+
+// proven refuses to take a release for "latest" whose last deployment, in any
+// environment of the service, did not succeed: whoever writes the word means the
+// newest that works, and whoever means this one can name it.
+func (d planner) proven(ctx context.Context, t bot.Target, a provider.Artefact) error {
+	for _, environment := range d.catalog.Environments(t.Service) {
+		there := bot.Target{Service: t.Service, Environment: environment}
+		runs, err := d.runs.Runs(ctx, bot.RunFilter{Target: there, Limit: release.Depth})
+		if err != nil {
+			return err
+		}
+		for _, r := range runs { // newest first
+			var last provider.Deployment
+			if r.Plan.Slot != release.Slot(there) || !r.Acted || !r.State.Settled() || json.Unmarshal(r.Plan.Spec.Body, &last) != nil || last.To.ID != a.ID || last.Action == provider.Restart {
+				continue
+			}
+			if r.State != bot.Succeeded {
+				return bot.Errorf(bot.Conflict, "latest is %s, whose deployment to %s ended %s (#%d); name a version, as in: deploy %s %s %s",
+					a.Version, there, r.State.Word(), r.Number, t.Service, a.Version, t.Environment)
+			}
+			break
+		}
+	}
+	return nil
 }

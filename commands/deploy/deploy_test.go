@@ -39,6 +39,17 @@ func (m *mixed) Current(ctx context.Context) (provider.Live, error) {
 	return live, err
 }
 
+// noRuns is an engine that ran nothing.
+type noRuns struct{}
+
+func (noRuns) Runs(context.Context, bot.RunFilter) ([]bot.Run, error) { return nil, nil }
+
+func (noRuns) Get(context.Context, int64) (bot.Run, error) { return bot.Run{}, nil }
+
+func (noRuns) Answer(context.Context, bot.Call, bot.Answer, int64) (bot.Reply, error) {
+	return bot.Reply{}, nil
+}
+
 func newStage(t *testing.T) (*stage, *mixed) {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
@@ -54,7 +65,7 @@ func newStage(t *testing.T) (*stage, *mixed) {
 	m := &mixed{Deployer: far.Deployer(staging)}
 	c := provider.NewCatalog([]string{"staging", "prod"}, map[bot.Target]provider.Bindings{
 		staging: {Deploy: m}, prod: {Deploy: far.Deployer(prod)}, {Service: "bare", Environment: "prod"}: {}})
-	return &stage{t, far, s, deploy.New(c, release.NewLedger(s))}, m
+	return &stage{t, far, s, deploy.New(c, release.NewLedger(s), noRuns{})}, m
 }
 
 func (s *stage) plan(service, version, environment string) (bot.Plan, error) {

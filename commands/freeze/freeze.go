@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"quarterdeck/bot"
@@ -23,11 +24,11 @@ func resolve(p bot.Permission) func(bot.Call) (bot.Ask, error) {
 }
 
 // All makes the commands.
-func All(k *guard.Keeper, c *provider.Catalog, p bot.Policy) []bot.Command {
-	return []bot.Command{list(k, c, p), add(k), end(k)}
+func All(k *guard.Keeper, c *provider.Catalog, p bot.Policy, z bot.Zone) []bot.Command {
+	return []bot.Command{list(k, c, p, z), add(k), end(k)}
 }
 
-func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy) bot.Command {
+func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:       "freeze list",
 		Summary:    "which freezes stand",
@@ -55,7 +56,7 @@ func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy) bot.Command {
 			}
 			slices.Sort(weekly)
 			if len(s.Freezes) == 0 && len(weekly) > 0 {
-				return bot.Reply{Card: bot.Card{Title: "freezes", Lines: weekly}}, nil
+				return bot.Reply{Card: bot.Card{Title: "freezes", Text: strings.Join(weekly, "\n")}}, nil
 			}
 			if len(s.Freezes) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "nothing is frozen"}}, nil
@@ -64,11 +65,11 @@ func list(k *guard.Keeper, c *provider.Catalog, policy bot.Policy) bot.Command {
 			for _, f := range s.Freezes {
 				until := "it is ended"
 				if !f.Until.IsZero() {
-					until = f.Until.UTC().Format("01-02 15:04 MST")
+					until = z.Minute(f.Until)
 				}
 				table.Rows = append(table.Rows, []string{strconv.FormatInt(f.Number, 10), f.Environment, f.Person, until, f.Reason})
 			}
-			return bot.Reply{Card: bot.Card{Title: "freezes", Table: table, Lines: weekly}}, nil
+			return bot.Reply{Card: bot.Card{Title: "freezes", Table: table, Text: strings.Join(weekly, "\n"), Footer: z.Note()}}, nil
 		},
 	}
 }
@@ -93,7 +94,7 @@ func add(k *guard.Keeper) bot.Command {
 				if err != nil || d < time.Minute || d > longest {
 					return bot.Plan{}, bot.Errorf(bot.Invalid, "a freeze lasts between a minute and 90 days; type --for 12h")
 				}
-				change.For, last = d, d.String()
+				change.For, last = d, bot.Span(d)
 			}
 			if c.Reason == "" {
 				return bot.Plan{}, bot.Errorf(bot.Invalid, "whom it stops will ask why; add --reason \"why\"")
@@ -107,27 +108,52 @@ func end(k *guard.Keeper) bot.Command {
 	return bot.Command{
 		Name:       "freeze end",
 		Summary:    "end a freeze",
-		Examples:   []string{"freeze end 2"},
-		Params:     []bot.Param{{Name: "freeze", Type: bot.TypeCount, Help: "its number, as freeze list shows it"}},
+		Examples:   []string{"freeze end 2", "freeze end prod"},
+		Params:     []bot.Param{{Name: "freeze", Type: bot.TypeText, Help: "its number, as freeze list shows it, or the environment when one stands there"}},
 		Permission: bot.MayFreeze,
 		Resolve:    resolve(bot.MayFreeze),
 		Plan: func(ctx context.Context, c bot.Call) (bot.Plan, error) {
-			n, err := strconv.ParseInt(c.Args["freeze"], 10, 64)
-			if err != nil {
-				return bot.Plan{}, bot.Errorf(bot.Invalid, "%q is no number of a freeze", c.Args["freeze"])
-			}
 			s, err := k.Look(ctx, c.At)
 			if err != nil {
 				return bot.Plan{}, err
 			}
-			for _, f := range s.Freezes {
-				if f.Number == n {
-					return plan(fmt.Sprintf("end freeze %d", n), guard.Change{Action: guard.EndFreeze, Freeze: n}, bot.Field{Name: "now", Value: f.String()})
-				}
+			f, err := named(s, c.Args["freeze"])
+			if err != nil {
+				return bot.Plan{}, err
 			}
-			return bot.Plan{}, bot.Errorf(bot.NotFound, "no freeze %d stands; freeze list shows those that do", n)
+			return plan(fmt.Sprintf("end freeze %d of %s", f.Number, f.Environment),
+				guard.Change{Action: guard.EndFreeze, Environment: f.Environment, Freeze: f.Number}, bot.Field{Name: "now", Value: f.String()})
 		},
 	}
+}
+
+// named gives the freeze that people call by its number, or by its environment
+// where it is the only one.
+func named(s guard.Standing, name string) (guard.Freeze, error) {
+	if n, err := strconv.ParseInt(name, 10, 64); err == nil {
+		for _, f := range s.Freezes {
+			if f.Number == n {
+				return f, nil
+			}
+		}
+		return guard.Freeze{}, bot.Errorf(bot.NotFound, "no freeze %d stands; freeze list shows those that do", n)
+	}
+	var there []guard.Freeze
+	var numbers []string
+	for _, f := range s.Freezes {
+		if f.Environment == name {
+			there, numbers = append(there, f), append(numbers, fmt.Sprint(f.Number))
+		}
+	}
+	switch {
+	case len(there) == 1:
+		return there[0], nil
+	case len(there) > 1:
+		return guard.Freeze{}, bot.Errorf(bot.Invalid, "several freezes of %s stand; say which: %s", name, strings.Join(numbers, ", "))
+	case len(s.Weekly[name]) > 0:
+		return guard.Freeze{}, bot.Errorf(bot.NotFound, "%s; that one is the configuration's, and ends by itself", strings.Join(s.Weekly[name], "; "))
+	}
+	return guard.Freeze{}, bot.Errorf(bot.NotFound, "no freeze of %q stands; freeze list shows those that do", name)
 }
 
 // plan makes the plan of a change. What takes it back is said with its result: the

@@ -3,12 +3,14 @@ package history
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/guard"
 	"quarterdeck/bot/provider"
 )
 
@@ -21,7 +23,7 @@ const (
 )
 
 // New makes the command.
-func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Command {
+func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:     "history",
 		Summary:  "what changed, by whom, with what outcome",
@@ -51,10 +53,10 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Comm
 			var changes []change
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
-				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() {
+				if !allowed[r.Ask.Target] && r.Ask.Target != (bot.Target{}) || r.Started.IsZero() || !concerns(r, allowed) {
 					continue
 				}
-				changes = append(changes, change{r.Started, []string{fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), string(r.State)}})
+				changes = append(changes, change{r.Started, []string{fmt.Sprintf("#%d", r.Number), r.Plan.Summary, r.Call.Who.Name(), r.State.Word()}})
 			}
 			latest := func(a, b change) int { return b.at.Compare(a.at) }
 			slices.SortStableFunc(changes, latest)
@@ -70,14 +72,29 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, log bot.Log) bot.Comm
 			slices.SortStableFunc(changes, latest)
 			table := &bot.Table{Columns: []string{"AT", "RUN", "WHAT", "BY", "OUTCOME"}}
 			for _, x := range changes[:min(shown, len(changes))] {
-				table.Rows = append(table.Rows, append([]string{x.at.Format("01-02 15:04")}, x.cells...))
+				table.Rows = append(table.Rows, append([]string{z.Minute(x.at)}, x.cells...))
 			}
 			if len(table.Rows) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "nothing has changed yet in " + where(allowed)}}, nil
 			}
-			return bot.Reply{Card: bot.Card{Title: "changes, newest first", Table: table}}, nil
+			return bot.Reply{Card: bot.Card{Title: "changes, newest first", Table: table, Footer: z.Note()}}, nil
 		},
 	}
+}
+
+// concerns reports whether a run that is about no target is about one of these
+// all the same: a freeze is about those of its environment.
+func concerns(r bot.Run, targets map[bot.Target]bool) bool {
+	var c guard.Change
+	if r.Plan.Spec.Kind != guard.Kind || json.Unmarshal(r.Plan.Spec.Body, &c) != nil || c.Environment == "" {
+		return true
+	}
+	for t := range targets {
+		if t.Environment == c.Environment {
+			return true
+		}
+	}
+	return false
 }
 
 // change is one row, by when it was.
@@ -101,7 +118,7 @@ func seen(ctx context.Context, log bot.Log, f bot.RunFilter, since time.Time, al
 		if t, ok := bot.ParseTarget(r.Target); r.Target != "" && (!ok || !allowed[t]) {
 			continue
 		}
-		changes = append(changes, change{r.At, []string{"-", r.Detail["summary"], "outside", "observed"}})
+		changes = append(changes, change{r.At, []string{"-", r.Words("summary"), "outside", "observed"}})
 	}
 	return changes, nil
 }

@@ -63,7 +63,7 @@ func New(k *guard.Keeper, clock bot.Clock) bot.Command {
 				return bot.Plan{}, err
 			}
 			p := bot.Plan{Spec: spec, Slot: slot, Summary: fmt.Sprintf("lock %s", t), Undo: fmt.Sprintf("unlock %s %s", t.Service, t.Environment),
-				Preview: []bot.Field{{Name: "for", Value: fmt.Sprint(last)}}}
+				Preview: []bot.Field{{Name: "for", Value: bot.Span(last)}}}
 			if held.Standing(c.At) {
 				p.Preview = append(p.Preview, bot.Field{Name: "now", Value: held.String()})
 			}

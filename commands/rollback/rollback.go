@@ -78,6 +78,10 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if to, err = release.Fitting(ctx, deployer, to); err != nil {
 		return bot.Plan{}, err
 	}
+	if at.after != "" && to.ID != at.before.ID && live.Artefact.ID == at.before.ID && len(live.Mixed) == 0 {
+		// Named: past what is live, which is then what was meant to be left.
+		at.from = live.Artefact
+	}
 	summary := fmt.Sprintf("roll back %s in %s to %s", t.Service, t.Environment, to.Version)
 	switch {
 	case at.back != 0 && to.ID == at.going.ID:
@@ -95,10 +99,13 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Slot:    release.Slot(t),
 		Guarded: true,
 		Summary: summary,
-		Preview: []bot.Field{{Name: "now", Value: cmp.Or(at.from.Label(), "not known")}, {Name: "new", Value: to.Label()},
+		Preview: []bot.Field{{Name: "now", Value: cmp.Or(at.now(live), "not known")}, {Name: "new", Value: to.Label()},
 			{Name: "way", Value: way(deployer)}, {Name: "not undone", Value: "database migrations, secrets and other configuration"}},
 		Obstacles: release.Obstacles(t, to, nil, marks),
 		WayBack:   true,
+	}
+	if at.from.ID != "" && at.from.ID != to.ID {
+		p.Preview = append(p.Preview, bot.Field{Name: "marked bad", Value: at.from.Label()})
 	}
 	if at.from.Version != "" && !at.from.Mixed() {
 		p.Undo = fmt.Sprintf("deploy %s %s %s --override \"why\"", t.Service, at.from.Version, t.Environment)
@@ -181,8 +188,24 @@ type start struct {
 	before provider.Artefact // what is still live while from is being brought
 	moving bool              // something is under way
 	doubt  bool              // the last change left who knows what behind
+	after  string            // which change that was, and how it ended
 	back   int64             // number of another rollback that is under way or next,
 	going  provider.Artefact // and where that one goes
+}
+
+// now says what is live, as far as that is known. What is being brought, or was
+// not brought to its end, is named beside it and not instead of it.
+func (s start) now(live provider.Live) string {
+	is := live.Artefact
+	switch {
+	case s.after != "" && is.ID != "":
+		return is.Label() + ", after " + s.after
+	case s.after != "":
+		return s.after
+	case s.moving && is.ID != "" && is.ID != s.from.ID && is.ID == s.before.ID:
+		return is.Label() + ", while " + s.from.Label() + " is being brought"
+	}
+	return s.from.Label()
 }
 
 // starting finds out where a rollback starts from. request is the one that is
@@ -229,29 +252,35 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 }
 
 // doubted gives at, or where to start from when the last change of the target
-// ended in a way that does not say what is live: then what it was bringing is
-// what to get away from, although what was live before may look live.
+// was a deployment that did not come to its end: it failed, was cancelled, or
+// nobody knows. Then what it was bringing is what to get away from, although
+// what was live before may look live: whoever types rollback after a failure
+// means the failure, and must not be taken past the release that was good.
 func (d planner) doubted(ctx context.Context, t bot.Target, at start) (start, error) {
 	runs, err := d.runs.Runs(ctx, bot.RunFilter{Target: t, Limit: release.Depth})
 	if err != nil {
 		return start{}, err
 	}
 	for _, r := range runs { // newest first
-		if r.Plan.Slot != release.Slot(t) || !r.Acted || !r.State.Settled() {
+		if r.Plan.Slot != release.Slot(t) || !r.Acted || !r.State.Settled() || untouched(r) {
 			continue
 		}
 		var last provider.Deployment
 		if err := json.Unmarshal(r.Plan.Spec.Body, &last); err != nil {
 			return start{}, fmt.Errorf("decode run %d: %w", r.Number, err)
 		}
-		open := r.State == bot.Unknown || r.Progress.State == bot.OpPartlyDone
-		if open && last.Action == provider.Deploy && (at.from.ID == last.From.ID || at.from.ID == last.To.ID || at.from.Between(last.From, last.To)) {
-			return start{from: last.To, before: last.From, doubt: true}, nil
+		there := at.from.ID == "" || at.from.ID == last.From.ID || at.from.ID == last.To.ID || at.from.Between(last.From, last.To)
+		if r.State != bot.Succeeded && last.Action == provider.Deploy && last.From.ID != "" && last.From.ID != last.To.ID && there {
+			return start{from: last.To, before: last.From, doubt: true, after: fmt.Sprintf("#%d deploy %s ended %s", r.Number, last.To.Version, r.State)}, nil
 		}
 		return at, nil
 	}
 	return at, nil
 }
+
+// untouched reports that the provider refused the run's first call, so that
+// nothing was begun.
+func untouched(r bot.Run) bool { return r.State == bot.Failed && r.Step == 0 }
 
 // destination gives the release to go to: the one named, or the newest that was
 // live and is not marked bad.

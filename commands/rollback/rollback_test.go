@@ -1,7 +1,9 @@
 package rollback_test
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,7 +86,12 @@ func TestWhereItGoes(t *testing.T) {
 	}
 	ended := func(n int64, s bot.RunState, from, to string) bot.Run {
 		r := running(n, s, provider.Deploy, from, to)
-		r.Acted = true
+		r.Acted, r.Step = true, 2
+		return r
+	}
+	refused := func(n int64, from, to string) bot.Run { // at the first call
+		r := ended(n, bot.Failed, from, to)
+		r.Step = 0
 		return r
 	}
 	for _, c := range []struct {
@@ -101,7 +108,8 @@ func TestWhereItGoes(t *testing.T) {
 		from      string
 		checked   bool // what is live is a precondition
 		obstacles int
-		silent    bool // the platform does not answer
+		now       string // what the preview says is live; from unless set
+		silent    bool   // the platform does not answer
 	}{
 		{name: "nothing answers", live: []string{"v3"}, ledger: "v1 v2 v3", silent: true, deploying: hangs, want: "v2", from: "v3"},
 		{name: "nothing answers, named", live: []string{"v3"}, ledger: "v1 v2 v3", version: "v1", silent: true, want: "v1", from: "v3"},
@@ -119,19 +127,28 @@ func TestWhereItGoes(t *testing.T) {
 		{name: "named and bad", live: []string{"v2", "v3"}, version: "v2", bad: "v2", want: "v2", from: "v3", checked: true, obstacles: 1},
 		{name: "named and unknown", version: "v9", fails: `there is no release "v9"`},
 		{name: "named and live", version: "v1", noop: "v1 is live in shop/prod already"},
-		{name: "our deployment is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3"},
-		{name: "our deployment is being cancelled", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3"},
+		{name: "our deployment is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3", now: "v2, while v3 is being brought"},
+		{name: "our deployment is being cancelled", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, want: "v2", from: "v3", now: "v2, while v3 is being brought"},
 		{name: "our deployment waits", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Waiting, provider.Deploy, "v2", "v3")}, want: "v1", from: "v2", checked: true},
 		{name: "our restart is under way", live: []string{"v2"}, ledger: "v1 v2", open: open{running(7, bot.Running, provider.Restart, "v2", "v2")}, want: "v1", from: "v2"},
 		{name: "another slot is busy", live: []string{"v2"}, ledger: "v1 v2", open: open{{Number: 7, State: bot.Running, Plan: bot.Plan{Slot: "shop/prod capacity", Spec: bot.Spec{Kind: "scale@1", Body: []byte(`3`)}}}}, want: "v1", from: "v2", checked: true},
-		{name: "somebody else deploys", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", want: "v2", from: "v3"},
+		{name: "somebody else deploys", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", want: "v2", from: "v3", now: "v2, while v3 is being brought"},
 		{name: "a rollback is under way", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, noop: "#7 is going back to v2 in shop/prod already"},
 		{name: "a rollback is next", live: []string{"v2"}, ledger: "v1 v2", deploying: "v3", open: open{running(8, bot.Queued, provider.Rollback, "v3", "v2"), running(7, bot.Cancelling, provider.Deploy, "v2", "v3")}, noop: "#8 is going back to v2 in shop/prod already"},
 		{name: "a rollback is under way to the one named", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v2", noop: "#7 is going back to v2 in shop/prod already"},
 		{name: "a rollback is under way to another", live: []string{"v3"}, open: open{running(7, bot.Running, provider.Rollback, "v3", "v2")}, version: "v1", want: "v1", from: "v3"},
-		{name: "our deployment ended who knows how", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v3"},
-		{name: "named after our deployment ended who knows how", live: []string{"v2"}, open: open{ended(7, bot.Unknown, "v2", "v3")}, version: "v2", want: "v2", from: "v3"},
-		{name: "our deployment failed and left nothing", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v1", from: "v2", checked: true},
+		{name: "our deployment ended who knows how", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v3", now: "v2, after #7 deploy v3 ended unknown"},
+		{name: "named after our deployment ended who knows how", live: []string{"v2"}, open: open{ended(7, bot.Unknown, "v2", "v3")}, version: "v2", want: "v2", from: "v3", now: "v2, after #7 deploy v3 ended unknown"},
+		{name: "our deployment failed and what was live looks live", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v2", from: "v3", now: "v2, after #7 deploy v3 ended failed"},
+		{name: "our deployment failed and left what it was bringing", live: []string{"v2", "v3"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v2", from: "v3", now: "v3, after #7 deploy v3 ended failed"},
+		{name: "our deployment was cancelled half-way", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Cancelled, "v2", "v3")}, want: "v2", from: "v3", now: "v2, after #7 deploy v3 ended cancelled"},
+		{name: "our deployment failed and the platform went back by itself", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.RolledBack, "v2", "v3")}, want: "v2", from: "v3", now: "v2, after #7 deploy v3 ended rolled back"},
+		{name: "two deployments failed", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(8, bot.Failed, "v2", "v4"), ended(7, bot.Failed, "v2", "v3")}, want: "v2", from: "v4", now: "v2, after #8 deploy v4 ended failed"},
+		{name: "past what is live after our deployment failed", live: []string{"v2"}, ledger: "v1 v2", version: "v1", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v1", from: "v2", now: "v2, after #7 deploy v3 ended failed"},
+		{name: "our deployment was refused", live: []string{"v2"}, ledger: "v1 v2", open: open{refused(7, "v2", "v3")}, want: "v1", from: "v2", checked: true},
+		{name: "our deployment of what is live failed", live: []string{"v2"}, ledger: "v1 v2", open: open{ended(7, bot.Failed, "v2", "v2")}, want: "v1", from: "v2", checked: true},
+		{name: "our deployment failed and nothing answers", live: []string{"v2"}, ledger: "v1 v2", silent: true, open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v2", from: "v3", now: "#7 deploy v3 ended failed"},
+		{name: "somebody went on after our deployment failed", live: []string{"v4"}, ledger: "v1 v2 v4", open: open{ended(7, bot.Failed, "v2", "v3")}, want: "v2", from: "v4", checked: true},
 		{name: "somebody went on after what ended who knows how", live: []string{"v1"}, ledger: "v1 v2", open: open{ended(7, bot.Unknown, "v2", "v3")}, want: "v2", from: "v1", checked: true},
 		{name: "a rollback is being cancelled", live: []string{"v3"}, ledger: "v1 v2 v3", deploying: "v2", open: open{running(7, bot.Cancelling, provider.Rollback, "v3", "v2")}, want: "v2", from: "v3", checked: true},
 	} {
@@ -189,7 +206,18 @@ func TestWhereItGoes(t *testing.T) {
 			if c.noop != "" {
 				return
 			}
-			if !p.WayBack || p.Summary != "roll back shop in prod to "+c.want || p.Preview[0].Value != artefacts[c.from].Label() ||
+			var d provider.Deployment
+			if err := json.Unmarshal(p.Spec.Body, &d); err != nil {
+				t.Fatal(err)
+			}
+			now := p.Preview[0].Value
+			for v, a := range artefacts {
+				now = strings.ReplaceAll(now, a.Label(), v)
+			}
+			if want := cmp.Or(c.now, c.from); now != want || d.From.ID != artefacts[c.from].ID {
+				t.Errorf("now %q, leaves %s, want %q and %s", now, d.From.Version, want, c.from)
+			}
+			if !p.WayBack || p.Summary != "roll back shop in prod to "+c.want ||
 				(len(p.Preconditions) > 0) != c.checked || len(p.Obstacles) != c.obstacles {
 				t.Fatalf("plan %+v", p)
 			}

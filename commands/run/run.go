@@ -11,7 +11,7 @@ import (
 )
 
 // New makes the command.
-func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
+func New(runs bot.Runs, log bot.Log, p bot.Policy, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:       "run",
 		Summary:    "one run with everything recorded about it",
@@ -35,9 +35,9 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy) bot.Command {
 			slices.Reverse(records)
 			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT"}}
 			for _, rec := range records {
-				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), rec.At.Format("15:04:05"), rec.Person, what(rec)})
+				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), z.Clock(rec.At), rec.Person, what(rec)})
 			}
-			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing()), Text: r.Result, Fields: preview(r), Table: table}
+			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing(z)), Text: r.Result, Fields: preview(r), Table: table, Footer: z.Note()}
 			if r.Decision.Rule != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
 			}
@@ -63,14 +63,14 @@ func preview(r bot.Run) []bot.Field {
 
 func what(r bot.Record) string {
 	parts := []string{string(r.Kind)}
-	answer := r.Detail["answer"]
+	answer := r.Words("answer")
 	if r.Kind == bot.Approved || r.Kind == bot.ConfirmedKind {
 		answer = "" // the kind says it
 	}
 	if parent := r.Detail["parent"]; parent != "" {
 		parts = append(parts, "follows #"+parent)
 	}
-	for _, s := range []string{answer, r.Detail["state"], r.Detail["why"], r.Detail["passed"], r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
+	for _, s := range []string{answer, r.Detail["state"], r.Words("why"), r.Words("passed"), r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
 		if s != "" && !slices.Contains(parts, s) {
 			parts = append(parts, s)
 		}

@@ -34,7 +34,7 @@ func TestPreviewOfARunThatEnded(t *testing.T) {
 		Plan: bot.Plan{Preview: []bot.Field{{Name: "now", Value: "v3"}, {Name: "new", Value: "v2"}}}}}
 	for state, want := range map[bot.RunState]string{bot.Running: "now", bot.Waiting: "now", bot.Succeeded: "was", bot.Failed: "was", bot.Cancelled: "was"} {
 		o.run.State = state
-		reply, err := run.New(o, noRecords{}, everybody{}).Read(t.Context(), bot.Call{Args: bot.Args{"run": "1"}})
+		reply, err := run.New(o, noRecords{}, everybody{}, bot.Zone{}).Read(t.Context(), bot.Call{Args: bot.Args{"run": "1"}})
 		if err != nil {
 			t.Fatal(err)
 		}

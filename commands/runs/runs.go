@@ -10,7 +10,7 @@ import (
 )
 
 // New makes the command.
-func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
+func New(c *provider.Catalog, runs bot.Runs, p bot.Policy, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:       "runs",
 		Summary:    "what is under way, and what ended lately",
@@ -33,13 +33,13 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			for _, r := range all {
 				// What is about no target, such as a halt, concerns everybody.
 				if (allowed[r.Ask.Target] || r.Ask.Target == bot.Target{}) && len(table.Rows) < 15 {
-					table.Rows = append(table.Rows, []string{fmt.Sprintf("#%d", r.Number), r.Standing(), r.Plan.Summary, r.Call.Who.Name(), r.Created.Format("01-02 15:04:05")})
+					table.Rows = append(table.Rows, []string{fmt.Sprintf("#%d", r.Number), r.Standing(z), r.Plan.Summary, r.Call.Who.Name(), z.Second(r.Created)})
 				}
 			}
 			if len(table.Rows) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "no runs yet"}}, nil
 			}
-			card := bot.Card{Title: "runs, newest first", Table: table}
+			card := bot.Card{Title: "runs, newest first", Table: table, Footer: z.Note()}
 			open, err := runs.Runs(ctx, bot.RunFilter{ToReview: true, Limit: 50})
 			if err != nil {
 				return bot.Reply{}, err
@@ -47,7 +47,7 @@ func New(c *provider.Catalog, runs bot.Runs, p bot.Policy) bot.Command {
 			for _, r := range open {
 				if allowed[r.Ask.Target] || r.Ask.Target == (bot.Target{}) {
 					card.Fields = append(card.Fields, bot.Field{Name: "to review", Value: fmt.Sprintf("#%d %s, by %s on %s: %s",
-						r.Number, r.Plan.Summary, r.Call.Who.Name(), r.Started.Format("01-02 15:04"), r.Call.BreakGlass)})
+						r.Number, r.Plan.Summary, r.Call.Who.Name(), z.Minute(r.Started), r.Call.BreakGlass)})
 				}
 			}
 			return bot.Reply{Card: card}, nil

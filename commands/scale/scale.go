@@ -66,7 +66,8 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	to, err := absolute(t, d, c.Args["amount"])
+	bounds, _ := p.catalog.Bounds(t, d.Name, first)
+	to, err := absolute(t, d, bounds, c.Args["amount"])
 	if err != nil {
 		return bot.Plan{}, err
 	}
@@ -96,7 +97,6 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	bounds, _ := p.catalog.Bounds(t, d.Name, first)
 	plan := bot.Plan{
 		Spec: spec, Slot: capacity.Slot(t), Subject: capacity.Subject(t, d.Name), Guarded: true,
 		Preconditions: capacity.Facts(change.Scaling, p.catalog.Digest(t)),
@@ -109,7 +109,7 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		plan.Undo = capacity.Line(t, d.Name, d.Current)
 	}
 	if change.Back != nil {
-		plan.Summary += " for " + duration(change.Back.For)
+		plan.Summary += " for " + bot.Span(change.Back.For)
 	}
 	if to == d.Current && (change.Back == nil || waiting == nil) {
 		plan.Noop = fmt.Sprintf("%s has %s already", t, size(d, first, to))
@@ -121,7 +121,7 @@ func (p planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 }
 
 // absolute turns what was typed into the value that is to be set.
-func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) {
+func absolute(t bot.Target, d provider.Dimension, b provider.Bounds, typed string) (string, error) {
 	typed = strings.TrimSpace(typed)
 	relative := strings.HasPrefix(typed, "+") || strings.HasPrefix(typed, "-")
 	switch {
@@ -133,7 +133,11 @@ func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) 
 	}
 	n, err := strconv.ParseInt(typed, 10, 32)
 	if err != nil {
-		return "", bot.Errorf(bot.Invalid, "%q is no amount; write a number such as 4, +2 or -2, or %s", typed, capacity.Zero)
+		zero := ""
+		if b.Zero {
+			zero = ", or " + capacity.Zero
+		}
+		return "", bot.Errorf(bot.Invalid, "%q is no amount; write a number such as 4, +2 or -2%s", typed, zero)
 	}
 	if relative {
 		now, err := d.Place(d.Current)
@@ -149,6 +153,8 @@ func absolute(t bot.Target, d provider.Dimension, typed string) (string, error) 
 		return d.Choices[n], nil
 	}
 	switch {
+	case n == 0 && !b.Zero: // the word would be refused too
+		return "", b.Allow(t, d, "0")
 	case n == 0:
 		return "", bot.Errorf(bot.Invalid, "that takes all of %s away; if it is meant, write the word: %s", t, capacity.Line(t, d.Name, "0"))
 	case n < 0:
@@ -209,7 +215,7 @@ func preview(d provider.Dimension, b provider.Bounds, c capacity.Change) []bot.F
 		fields = append(fields, bot.Field{Name: "allowed", Value: allowed})
 	}
 	if c.Back != nil {
-		fields = append(fields, bot.Field{Name: "back", Value: fmt.Sprintf("to %s, %s after it took effect", d.Amount(c.Back.To), duration(c.Back.For))})
+		fields = append(fields, bot.Field{Name: "back", Value: fmt.Sprintf("to %s, %s after it took effect", d.Amount(c.Back.To), bot.Span(c.Back.For))})
 	}
 	if d.Disrupts != "" {
 		fields = append(fields, bot.Field{Name: "interrupts", Value: d.Disrupts})
@@ -229,16 +235,4 @@ func warnings(d provider.Dimension, waiting *goingBack) []string {
 		all = append(all, fmt.Sprintf("#%d, which brings it back to %s at %s, does not come then", waiting.run, d.Amount(waiting.to), bot.Moment(waiting.at)))
 	}
 	return all
-}
-
-// duration writes a length of time without zeros: "2h", "1h30m".
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -97,6 +97,7 @@ func TestRefusals(t *testing.T) {
 		{"class", "zero", "", `"zero" is no value of class`},
 		{"storage", "90", "", "storage of db/prod cannot go from 100 to 90: storage only grows"},
 		{"storage", "150", "1h0m0s", "storage of db/prod cannot come back: storage only grows; leave --for out"},
+		{"storage", "0", "", "storage of db/prod may not go to zero; its configuration does not say zero = true, so it may be "},
 		{"storage", "zero", "", "storage of db/prod may not go to zero"},
 		{"limits", "8", "", "limits of db/prod has no bounds in the configuration"},
 		{"memory", "8", "", `db/prod has no dimension "memory"; it has: replicas, class, storage, limits`},

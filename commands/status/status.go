@@ -21,7 +21,7 @@ import (
 const patience = 5 * time.Second
 
 // New makes the command.
-func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k *guard.Keeper) bot.Command {
+func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k *guard.Keeper, z bot.Zone) bot.Command {
 	return bot.Command{
 		Name:     "status",
 		Summary:  "what is live where, and what is under way",
@@ -48,7 +48,7 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k 
 			var silent atomic.Int64
 			look := iter.Mapper[bot.Target, []string]{MaxGoroutines: 16}
 			rows := look.Map(targets, func(t *bot.Target) []string {
-				cells, answered := row(ctx, c, l, *t, open, call.At)
+				cells, answered := row(ctx, c, l, *t, open, call.At, z)
 				last := len(cells) - 1
 				if s := stands.On(*t); s != "" {
 					cells[last] = join(cells[last], s)
@@ -77,10 +77,10 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, p bot.Policy, k 
 }
 
 // row gives a target's row; answered is false when it was asked in vain.
-func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Target, open []bot.Run, at time.Time) (cells []string, answered bool) {
+func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Target, open []bot.Run, at time.Time, z bot.Zone) (cells []string, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	now := under(t, open)
+	now := under(t, open, z)
 	deployer, err := c.Deployer(t)
 	if scaler, bound := c.Scaler(t); err != nil && bound == nil {
 		return capacityRow(ctx, scaler, t, now)
@@ -97,8 +97,8 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 		version = "mixed: " + strings.Join(live.Mixed, ", ")
 	}
 	since := "-"
-	if !live.Since.IsZero() {
-		since = ago(at.Sub(live.Since))
+	if began := sinceWhen(ctx, l, t, live); !began.IsZero() {
+		since = ago(at.Sub(began))
 	}
 	if marks, err := l.Bad(ctx, t); err == nil {
 		if m, bad := marks[live.Artefact.ID]; bad {
@@ -115,11 +115,33 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 	return []string{t.String(), version, up, since, now}, true
 }
 
-func under(t bot.Target, open []bot.Run) string {
+// sinceWhen gives since when that is live: what the provider says, else what our
+// record does of what we brought there; zero where neither knows.
+func sinceWhen(ctx context.Context, l *release.Ledger, t bot.Target, live provider.Live) time.Time {
+	if !live.Since.IsZero() || len(live.Mixed) > 1 {
+		return live.Since
+	}
+	entries, err := l.History(ctx, t, release.Depth)
+	if err != nil {
+		return time.Time{}
+	}
+	var since time.Time
+	for _, e := range entries { // newest first; one without an artefact brought none
+		if e.Artefact.ID != "" && e.Artefact.ID != live.Artefact.ID {
+			break
+		}
+		if e.Artefact.ID != "" {
+			since = e.At
+		}
+	}
+	return since
+}
+
+func under(t bot.Target, open []bot.Run, z bot.Zone) string {
 	s := ""
 	for _, r := range open {
 		if r.Ask.Target == t {
-			s = join(s, fmt.Sprintf("#%d %s %s", r.Number, r.Plan.Summary, r.Standing()))
+			s = join(s, fmt.Sprintf("#%d %s %s", r.Number, r.Plan.Summary, r.Standing(z)))
 		}
 	}
 	return s

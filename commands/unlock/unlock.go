@@ -42,6 +42,9 @@ func New(k *guard.Keeper) bot.Command {
 			}
 			p := bot.Plan{Spec: spec, Slot: t.String() + " unlock", Summary: "unlock " + t.String(), Undo: fmt.Sprintf("lock %s %s", t.Service, t.Environment),
 				Preview: []bot.Field{{Name: "now", Value: held.String()}}}
+			if held.Next != "" {
+				p.Preview = append(p.Preview, bot.Field{Name: "next", Value: held.Next})
+			}
 			if held.Person != c.Who.Person {
 				p.Obstacles = []bot.Obstacle{{Permission: bot.MayStealLock, Text: fmt.Sprintf("%s is %s", t, held)}}
 			}

@@ -27,6 +27,8 @@ type Sent struct {
 	Acked  bool
 	Status int // of the answer over HTTP
 	Answer json.RawMessage
+	// Errors are what a form was answered with, by the block id of its input.
+	Errors map[string]string
 }
 
 // Way is how payloads reach the bot.
@@ -76,7 +78,7 @@ func (s *Server) Slash(ctx context.Context, w Way, user, channel, text string) (
 	trig, hook := s.newTrigger(user), s.newHook(user, channel)
 	s.mu.Unlock()
 	fields := map[string]string{"team_id": u.TeamID, "team_domain": "fake", "channel_id": channel, "channel_name": "x", "user_id": user,
-		"user_name": u.Name, "command": "/ops", "text": text, "api_app_id": s.o.AppID, "response_url": hook, "trigger_id": trig,
+		"user_name": u.Name, "command": s.o.Command, "text": text, "api_app_id": s.o.AppID, "response_url": hook, "trigger_id": trig,
 		"is_enterprise_install": "false", "token": "verification-token"}
 	if u.Enterprise != "" {
 		fields["enterprise_id"] = u.Enterprise
@@ -100,9 +102,12 @@ func (s *Server) Event(ctx context.Context, w Way, id string, inner map[string]a
 		id = s.id("Ev")
 	}
 	s.mu.Unlock()
+	if !s.subscribed(inner) {
+		return Sent{}, fmt.Errorf("the app is not subscribed to %v, or lacks its scope", inner["type"])
+	}
 	user, _ := inner["user"].(string)
 	team := s.userOf(user).TeamID
-	if _, ok := inner["team"]; !ok && team != "" {
+	if _, ok := inner["team"]; !ok && team != "" && inner["type"] != "app_home_opened" {
 		inner["team"] = team
 	}
 	channel, _ := inner["channel"].(string)
@@ -215,65 +220,6 @@ func (s *Server) Shortcut(ctx context.Context, w Way, user, callback string, m M
 	payload := map[string]any{"type": "message_action", "callback_id": callback, "trigger_id": trig, "response_url": hook, "message_ts": m.TS,
 		"channel": map[string]any{"id": m.Channel, "name": "x"}, "message": message}
 	return s.interaction(ctx, w, user, payload, Sent{ID: trig, Trigger: trig})
-}
-
-// Submit fills in a form and sends it. values are by block id and action id:
-// "command/line". A value is text for an input and the chosen value for a menu.
-func (s *Server) Submit(ctx context.Context, w Way, v View, values map[string]string) (Sent, error) {
-	s.mu.Lock()
-	trig := s.newTrigger(v.User)
-	s.mu.Unlock()
-	payload := map[string]any{"type": "view_submission", "trigger_id": trig, "view": s.viewOf(v, values), "response_urls": []any{}}
-	sent, err := s.interaction(ctx, w, v.User, payload, Sent{ID: trig, Trigger: trig})
-	if err != nil || !sent.Acked {
-		return sent, err
-	}
-	var answer struct {
-		Action string          `json:"response_action"`
-		View   json.RawMessage `json:"view"`
-	}
-	if len(sent.Answer) > 0 {
-		if err := json.Unmarshal(sent.Answer, &answer); err != nil {
-			return sent, fmt.Errorf("the answer to the form: %w", err)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch answer.Action {
-	case "errors":
-	case "update":
-		if code := checkView(string(answer.View)); code != "" {
-			s.note("a form was answered with a view that is %s", code)
-			break
-		}
-		s.keepView(s.views[v.ID], string(answer.View))
-	default:
-		s.views[v.ID].Closed = true
-		s.announce()
-	}
-	return sent, nil
-}
-
-func (s *Server) viewOf(v View, values map[string]string) map[string]any {
-	var content map[string]any
-	_ = json.Unmarshal(v.Raw, &content) // checked when it was shown
-	state := map[string]any{}
-	for name, value := range values {
-		block, action, _ := strings.Cut(name, "/")
-		filled := map[string]any{"type": "plain_text_input", "value": value}
-		if kind := elementType(v.Raw, block, action); kind != "plain_text_input" && kind != "" {
-			filled = map[string]any{"type": kind, "selected_option": map[string]any{"text": map[string]any{"type": "plain_text", "text": value}, "value": value}}
-			if value == "" {
-				filled["selected_option"] = nil
-			}
-		}
-		if state[block] == nil {
-			state[block] = map[string]any{}
-		}
-		state[block].(map[string]any)[action] = filled
-	}
-	content["id"], content["hash"], content["team_id"], content["state"] = v.ID, v.Hash, s.o.TeamID, map[string]any{"values": state}
-	return content
 }
 
 // envelope delivers a payload over a socket and waits for its acknowledgement.

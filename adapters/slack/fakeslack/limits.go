@@ -49,6 +49,8 @@ type block struct {
 	Elements []json.RawMessage `json:"elements"`
 	Element  json.RawMessage   `json:"element"`
 	Label    *textObject       `json:"label"`
+	Hint     *textObject       `json:"hint"`
+	Optional bool              `json:"optional"`
 	Rows     [][]struct {
 		Type string `json:"type"`
 		Text string `json:"text"`
@@ -68,7 +70,13 @@ type element struct {
 	Text     interface{} `json:"text"`
 	Value    string      `json:"value"`
 	Style    string      `json:"style"`
-	Options  []struct {
+	Confirm  *struct {
+		Title   textObject `json:"title"`
+		Text    textObject `json:"text"`
+		Confirm textObject `json:"confirm"`
+		Deny    textObject `json:"deny"`
+	} `json:"confirm"`
+	Options []struct {
 		Text  textObject `json:"text"`
 		Value string     `json:"value"`
 	} `json:"options"`
@@ -252,6 +260,13 @@ func checkElement(raw json.RawMessage) bool {
 	if json.Unmarshal(raw, &e) != nil || long(e.ActionID, maxID) || long(e.Value, maxValue) {
 		return false
 	}
+	if c := e.Confirm; c != nil {
+		for t, most := range map[textObject]int{c.Title: 100, c.Text: 300, c.Confirm: 30, c.Deny: 30} {
+			if t.Text == "" || long(t.Text, most) {
+				return false
+			}
+		}
+	}
 	switch e.Type {
 	case "button":
 		t, ok := e.Text.(map[string]any)
@@ -271,34 +286,6 @@ func checkElement(raw json.RawMessage) bool {
 		return false
 	}
 	return true
-}
-
-// checkView checks a form or a Home.
-func checkView(content string) string {
-	var d struct {
-		Type    string          `json:"type"`
-		Title   *textObject     `json:"title"`
-		Submit  *textObject     `json:"submit"`
-		Close   *textObject     `json:"close"`
-		Blocks  json.RawMessage `json:"blocks"`
-		Private string          `json:"private_metadata"`
-		ID      string          `json:"callback_id"`
-	}
-	if err := json.Unmarshal([]byte(content), &d); err != nil {
-		return "invalid_arguments"
-	}
-	if len(content) > maxView {
-		return "view_too_large"
-	}
-	for _, t := range []*textObject{d.Title, d.Submit, d.Close} {
-		if t != nil && (t.Text == "" || long(t.Text, maxTitle)) {
-			return "invalid_arguments"
-		}
-	}
-	if d.Type == "modal" && d.Title == nil || d.Type != "modal" && d.Type != "home" || long(d.Private, maxPrivate) || long(d.ID, maxID) {
-		return "invalid_arguments"
-	}
-	return checkBlocks(d.Blocks, maxViewBlocks)
 }
 
 // findAction finds the button whose action id, value or label is name.

@@ -64,7 +64,15 @@ var methods map[string]method
 func init() {
 	methods = map[string]method{
 		"auth.test": func(s *Server, _ url.Values) (map[string]any, string) {
-			return map[string]any{"url": "https://fake.slack.com/", "team": "fake", "user": "bot", "team_id": s.o.TeamID, "user_id": s.o.BotUser, "bot_id": "B1", "app_id": s.o.AppID}, ""
+			answer := map[string]any{"url": "https://fake.slack.com/", "team": "fake", "user": "bot", "team_id": s.o.TeamID, "user_id": s.o.BotUser, "bot_id": "B1", "app_id": s.o.AppID,
+				"is_enterprise_install": s.o.OrgWide}
+			if s.o.EnterpriseID != "" {
+				answer["enterprise_id"] = s.o.EnterpriseID
+			}
+			if s.o.OrgWide {
+				answer["team_id"] = s.o.EnterpriseID
+			}
+			return answer, ""
 		},
 		"apps.connections.open":        (*Server).openConnection,
 		"chat.postMessage":             (*Server).postMessage,
@@ -291,7 +299,11 @@ func (s *Server) uploadURL(args url.Values) (map[string]any, string) {
 	}
 	f := &File{ID: s.id("F"), Name: args.Get("filename"), Size: size, Alt: args.Get("alt_txt")}
 	s.uploads[f.ID] = f
-	return map[string]any{"file_id": f.ID, "upload_url": s.http.URL + "/upload/" + f.ID}, ""
+	to := s.o.UploadTo
+	if to == "" {
+		to = s.http.URL + "/upload/"
+	}
+	return map[string]any{"file_id": f.ID, "upload_url": to + f.ID}, ""
 }
 
 func (s *Server) completeUpload(args url.Values) (map[string]any, string) {

@@ -43,6 +43,7 @@ type Channel struct {
 type Group struct {
 	ID, Handle string
 	Users      []string
+	Disabled   bool
 }
 
 // SetUser adds a user, or replaces the one of the same id.
@@ -103,16 +104,6 @@ func (s *Server) userInfo(args url.Values) (map[string]any, string) {
 	return map[string]any{"user": s.describe(u)}, ""
 }
 
-func (s *Server) userList(url.Values) (map[string]any, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	members := []any{}
-	for _, id := range sortedKeys(s.users) {
-		members = append(members, s.describe(s.users[id]))
-	}
-	return map[string]any{"members": members, "response_metadata": map[string]any{"next_cursor": ""}}, ""
-}
-
 func (s *Server) openDirect(args url.Values) (map[string]any, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,18 +132,6 @@ func (s *Server) channelInfo(args url.Values) (map[string]any, string) {
 	return map[string]any{"channel": s.tell(c)}, ""
 }
 
-func (s *Server) channelList(url.Values) (map[string]any, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []any{}
-	for _, id := range sortedKeys(s.channels) {
-		if c := s.channels[id]; c.User == "" && (!c.Private || slices.Contains(c.Members, s.o.BotUser)) {
-			list = append(list, s.tell(c))
-		}
-	}
-	return map[string]any{"channels": list, "response_metadata": map[string]any{"next_cursor": ""}}, ""
-}
-
 func (s *Server) channelMembers(args url.Values) (map[string]any, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,31 +140,6 @@ func (s *Server) channelMembers(args url.Values) (map[string]any, string) {
 		return nil, "channel_not_found"
 	}
 	return map[string]any{"members": c.Members, "response_metadata": map[string]any{"next_cursor": ""}}, ""
-}
-
-func (s *Server) groupList(args url.Values) (map[string]any, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []any{}
-	for _, id := range sortedKeys(s.groups) {
-		g := s.groups[id]
-		d := map[string]any{"id": g.ID, "handle": g.Handle, "name": g.Handle, "team_id": s.o.TeamID}
-		if args.Get("include_users") == "true" || args.Get("include_users") == "1" {
-			d["users"] = g.Users
-		}
-		list = append(list, d)
-	}
-	return map[string]any{"usergroups": list}, ""
-}
-
-func (s *Server) groupUsers(args url.Values) (map[string]any, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, ok := s.groups[args.Get("usergroup")]
-	if !ok {
-		return nil, "no_such_subteam"
-	}
-	return map[string]any{"users": g.Users}, ""
 }
 
 func sortedKeys[V any](m map[string]V) []string {

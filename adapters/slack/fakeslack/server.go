@@ -34,8 +34,18 @@ type Options struct {
 	BotToken      string // default "xoxb-fake"
 	AppToken      string // default "xapp-fake"
 	SigningSecret string // default "signing-fake"
-	Scopes        []string
-	Clock         bot.Clock
+	// Scopes are what the bot token was given; a call that needs another is
+	// refused, and an event that does is not sent.
+	Scopes []string
+	// Events are the bot events that the app is subscribed to; nil is all.
+	Events []string
+	// Command is the slash command that the app has; default "/ops".
+	Command string
+	// EnterpriseID is the organisation of the workspace, "" for none. OrgWide says
+	// that the token is for the whole of it.
+	EnterpriseID string
+	OrgWide      bool
+	Clock        bot.Clock
 	// AckWithin is how long Slack waits for an acknowledgement; default 3 s.
 	AckWithin time.Duration
 	// PingEvery is how often the server pings a socket; default 1 s.
@@ -47,6 +57,8 @@ type Options struct {
 	// Methods, when set, is the folder of the vendor's method descriptions;
 	// calls are checked against it.
 	Methods string
+	// UploadTo, when set, begins the addresses that files are to be uploaded to.
+	UploadTo string
 }
 
 // Server is the fake. Make it with New; Close ends it. Safe for concurrent use.
@@ -82,7 +94,7 @@ type Server struct {
 // New starts a Server on loopback.
 func New(o Options) (*Server, error) {
 	for field, value := range map[*string]string{&o.TeamID: "T1", &o.AppID: "A1", &o.BotUser: "UBOT", &o.BotToken: "xoxb-fake",
-		&o.AppToken: "xapp-fake", &o.SigningSecret: "signing-fake"} {
+		&o.AppToken: "xapp-fake", &o.SigningSecret: "signing-fake", &o.Command: "/ops"} {
 		if *field == "" {
 			*field = value
 		}
@@ -123,8 +135,8 @@ func New(o Options) (*Server, error) {
 
 // Scopes lists what a bot token needs for everything that the bot does.
 func Scopes() []string {
-	return []string{"app_mentions:read", "channels:read", "chat:write", "commands", "files:write", "groups:read", "im:history", "im:read", "im:write",
-		"team:read", "usergroups:read", "users:read"}
+	return []string{"app_mentions:read", "channels:read", "chat:write", "commands", "files:write", "groups:read", "im:history", "im:write",
+		"usergroups:read", "users:read"}
 }
 
 // URL is the base of the Web API, for the client's option.
@@ -278,6 +290,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	if down != nil && !down.After && s.broken(w, r, down) {
 		return
 	}
+	w.Header().Set("Date", s.o.Clock.Now().UTC().Format(http.TimeFormat))
 	token := args.Get("token")
 	if h := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); h != "" {
 		token = h
@@ -304,11 +317,15 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 		fail(w, "unknown_method")
 		return
 	}
+	w.Header().Set("X-OAuth-Scopes", strings.Join(s.o.Scopes, ","))
+	if scope := s.lacks(method, args); scope != "" {
+		respond(w, map[string]any{"ok": false, "error": "missing_scope", "needed": scope, "provided": strings.Join(s.o.Scopes, ",")})
+		return
+	}
 	answer, code := handler(s, args)
 	if down != nil && s.broken(w, r, down) {
 		return
 	}
-	w.Header().Set("X-OAuth-Scopes", strings.Join(s.o.Scopes, ","))
 	switch {
 	case strings.HasPrefix(code, "429 "):
 		w.Header().Set("Retry-After", strings.TrimPrefix(code, "429 "))

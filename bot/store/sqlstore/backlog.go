@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"math"
 	"time"
 
 	"quarterdeck/bot"
@@ -15,7 +16,13 @@ const (
 	countOrdered   = `SELECT COUNT(*) FROM outbox WHERE ordered = 1`
 	countUnordered = `SELECT COUNT(*) FROM outbox WHERE ordered = 0`
 
-	readFirstOutgoing = `SELECT created FROM outbox ORDER BY id LIMIT 1`
+	// For a session, whose network is the front of its channel. Every card has
+	// a time, so the index of those that are due has them all.
+	forSession   = `ordered = 0 AND substr(channel, 1, ?) = ?`
+	countSession = `SELECT COUNT(*) FROM outbox WHERE next_at > ? AND ` + forSession
+
+	readFirstOutgoing = `SELECT created FROM outbox WHERE id > 0`
+	byAge             = ` ORDER BY id LIMIT 1`
 
 	// In one pass and without sorting, however many are open.
 	countRuns = `SELECT
@@ -27,7 +34,7 @@ const (
 )
 
 // Backlog implements store.Counter.
-func (r *reader) Backlog() (store.Backlog, error) {
+func (r *reader) Backlog(fleeting ...string) (store.Backlog, error) {
 	const op = "store.backlog"
 	b := store.Backlog{Runs: map[bot.RunState]store.OpenRuns{}}
 	var first sql.NullInt64
@@ -42,8 +49,18 @@ func (r *reader) Backlog() (store.Backlog, error) {
 	if _, err := r.one(op, countUnordered, nil, []any{&unordered}); err != nil {
 		return store.Backlog{}, err
 	}
-	b.Outbox, first = ordered+unordered, sql.NullInt64{}
-	if _, err := r.one(op, readFirstOutgoing, nil, []any{&first}); err != nil {
+	firstOutgoing, of := readFirstOutgoing, []any(nil)
+	for _, network := range fleeting {
+		var away int
+		name := network + ":"
+		if _, err := r.one(op, countSession, []any{int64(math.MinInt64), len(name), name}, []any{&away}); err != nil {
+			return store.Backlog{}, err
+		}
+		b.Away += away
+		firstOutgoing, of = firstOutgoing+` AND NOT (`+forSession+`)`, append(of, len(name), name)
+	}
+	b.Outbox, first = ordered+unordered-b.Away, sql.NullInt64{}
+	if _, err := r.one(op, firstOutgoing+byAge, of, []any{&first}); err != nil {
 		return store.Backlog{}, err
 	}
 	b.OutboxOldest = instantOf(first)

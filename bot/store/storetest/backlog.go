@@ -15,14 +15,14 @@ import (
 func backlog(t *testing.T, open Open) {
 	s, _ := open(t)
 	at := func(seconds int) time.Time { return noon().Add(time.Duration(seconds) * time.Second) }
-	counted := func(when string, want store.Backlog) {
+	counted := func(when string, want store.Backlog, fleeting ...string) {
 		t.Helper()
 		view(t, s, func(r store.Reader) error {
 			c, ok := r.(store.Counter)
 			if !ok {
 				return fmt.Errorf("%T does not count", r)
 			}
-			got, err := c.Backlog()
+			got, err := c.Backlog(fleeting...)
 			if err == nil && !reflect.DeepEqual(got, want) {
 				t.Errorf("%s:\n%+v, want\n%+v", when, got, want)
 			}
@@ -86,6 +86,13 @@ func backlog(t *testing.T, open Open) {
 	full.Inbox, full.InboxOldest, full.Outbox, full.OutboxOldest = 2, at(9), 2, at(21)
 	full.Runs[bot.Running] = store.OpenRuns{Count: 1, Oldest: at(38)}
 	counted("later", full)
+
+	// What waits for a session that went away is told apart from what lags,
+	// but for what may not be lost.
+	apart := full
+	apart.Outbox, apart.OutboxOldest, apart.Away = 1, at(22), 1
+	counted("of sessions", apart, "file", "fil")
+	counted("of no sessions", full, "fil", "file:a")
 }
 
 // watching: every commit is told of, with how many share it.

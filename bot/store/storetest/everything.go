@@ -71,6 +71,8 @@ func Everything(s store.Store) error {
 		note(err)
 		_, err = r.(store.Counter).Backlog()
 		note(err)
+		_, err = r.(store.Counter).Backlog("terminal")
+		note(err)
 		return errors.Join(errs...)
 	}
 	writings := func(tx store.Tx) error {
