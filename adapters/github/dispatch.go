@@ -210,6 +210,9 @@ func (d *deployer) followRun(ctx context.Context, s *state) (bot.Progress, error
 		s.Stopped = true
 		return s.going("it cannot be cancelled: "+bot.Sentence(err, "github"), lookFirst), nil
 	}
+	if s.AskGate {
+		return d.gate(ctx, s)
+	}
 	run, _, err := d.client.api().Actions.GetWorkflowRunByID(ctx, d.owner, d.table.Repo, s.Run)
 	switch {
 	case isStatus(err, http.StatusNotFound):
@@ -241,6 +244,13 @@ func (d *deployer) followRun(ctx context.Context, s *state) (bot.Progress, error
 	p := bot.Progress{State: now.state, Text: now.text, Link: s.Link, Next: s.pause(run.GetStatus())}
 	if now.state == bot.OpWaitingExternal {
 		p.Next = lookGate
+		if s.AskGate = s.Gate == "" && run.GetStatus() == "waiting"; s.AskGate {
+			p.Next = lookSoon
+		} else if s.Gate != "" && s.Gate != nobody {
+			p.Text += ": " + s.Gate
+		}
+	} else {
+		s.Gate = "" // another may come
 	}
 	if s.Cancel {
 		p.Text += "; stopping it"

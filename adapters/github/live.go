@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-github/v60/github"
 	"github.com/sourcegraph/conc/iter"
 
+	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
 )
 
@@ -43,7 +44,7 @@ var runAddress = regexp.MustCompile(`/actions/runs/([0-9]+)`)
 // history reads the environment's newest deployments, newest first, each with
 // its statuses: GitHub does not give them together.
 func (d *deployer) history(ctx context.Context, most int) (happenings, error) {
-	list, _, err := d.client.api().Repositories.ListDeployments(ctx, d.owner, d.table.Repo,
+	list, resp, err := d.client.api().Repositories.ListDeployments(ctx, d.owner, d.table.Repo,
 		&github.DeploymentsListOptions{Environment: d.table.Environment, ListOptions: github.ListOptions{PerPage: maxHistory}})
 	if err != nil {
 		return nil, d.failed(callDeploys, err)
@@ -58,14 +59,17 @@ func (d *deployer) history(ctx context.Context, most int) (happenings, error) {
 	read := 0
 	// What finished last need not have begun last, so some are read beyond the
 	// first that is live.
-	for read < len(all) && (read < most && (read == 0 || most > recent || all[:read].live() == nil) || all[:read].live() == nil) {
+	for read < len(all) && (read < most || slices.Clone(all[:read]).withoutEchoes().live() == nil) {
 		next := min(read+recent, len(all))
 		if err := d.read(ctx, all[read:next]); err != nil {
 			return nil, err
 		}
 		read = next
 	}
-	return all[:read].withoutEchoes(), nil
+	if all = all[:read].withoutEchoes(); all.live() == nil && resp.NextPage != 0 {
+		return nil, bot.Errorf(bot.Unavailable, "none of the newest %d deployments of %s to %s stands, so what is live is not known", maxHistory, d.slug(), d.table.Environment)
+	}
+	return all, nil
 }
 
 // read reads the statuses of some deployments.

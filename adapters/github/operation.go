@@ -57,7 +57,11 @@ type state struct {
 	Looks int    `json:"looks,omitempty"`
 	Seen  string `json:"seen,omitempty"`
 	Tries int    `json:"tries,omitempty"`
-	End   *end   `json:"end,omitempty"`
+	// Gate is who may let the run go on, as GitHub names them; AskGate that it is
+	// to be asked.
+	Gate    string `json:"gate,omitempty"`
+	AskGate bool   `json:"ask_gate,omitempty"`
+	End     *end   `json:"end,omitempty"`
 }
 
 // end is how an operation ended.

@@ -130,13 +130,16 @@ func TestGate(t *testing.T) {
 	w.Behave(w.sha["v2"], fakegithub.Outcome{Status: "waiting"})
 	d := w.attach()
 	h, p := w.run(d, w.begin(d, "v2", "run-1-abc"), func(p bot.Progress) bool { return p.State == bot.OpWaitingExternal })
-	if p.State != bot.OpWaitingExternal || p.Link == "" || p.Next != lookGate {
+	if p.State != bot.OpWaitingExternal || p.Link == "" {
 		t.Fatalf("at the gate: %+v", p)
 	}
 	for range 5 {
 		if h, p, _ = d.Advance(t.Context(), h); p.State != bot.OpWaitingExternal {
 			t.Fatalf("at the gate: %+v", p)
 		}
+	}
+	if want := "waits for the environment's approval at GitHub: prod by octoboss (30 min at least)"; p.Text != want || p.Next != lookGate {
+		t.Errorf("the gate says %q, want %q", p.Text, want)
 	}
 	for _, r := range w.Requests() {
 		if strings.HasPrefix(r, "POST ") && strings.HasSuffix(r, "/pending_deployments") {

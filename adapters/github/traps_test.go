@@ -1,6 +1,7 @@
 package githubprovider
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -511,6 +512,30 @@ func TestStrangeAnswers(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestHang: a GitHub that does not answer is timed out, and nothing is guessed.
+func TestHang(t *testing.T) {
+	w := newWorld(t)
+	d := w.attach()
+	d.client.far = newTransport() // which gives up with its context
+	w.Inject(fakegithub.Fault{Hang: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := d.Current(ctx); bot.KindOf(err) != bot.Timeout || bot.Sentence(err, "") != "GitHub gave no answer in time" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNothingStands: what is live is not guessed where it is too long ago.
+func TestNothingStands(t *testing.T) {
+	w := newWorld(t)
+	for range maxHistory {
+		w.Deploy(w.sha["v3"], "v3", "prod", "failure")
+	}
+	if live, err := w.attach().Current(t.Context()); bot.KindOf(err) != bot.Unavailable {
+		t.Errorf("%+v, %v", live, err)
 	}
 }
 

@@ -326,6 +326,18 @@ func (s *Server) routes() {
 		some, header := page(s, a, list)
 		return answer{http.StatusOK, map[string]any{"total_count": len(list), "jobs": some}, header}
 	})
+	s.handle("GET "+repo+"/actions/runs/{run_id}/pending_deployments", func(a ask) answer {
+		r := s.run(a.PathValue("run_id"))
+		if r == nil {
+			return refuse(http.StatusNotFound, "Not Found")
+		}
+		list := []any{}
+		if r.status == "waiting" {
+			list = append(list, map[string]any{"environment": map[string]any{"id": 1, "name": "prod"}, "wait_timer": 30, "current_user_can_approve": true,
+				"reviewers": []any{map[string]any{"type": "User", "reviewer": map[string]any{"login": "octoboss", "id": 9, "type": "User", "site_admin": false}}}})
+		}
+		return ok(list)
+	})
 	s.handle("POST "+repo+"/actions/runs/{run_id}/cancel", func(a ask) answer {
 		r := s.run(a.PathValue("run_id"))
 		switch {
