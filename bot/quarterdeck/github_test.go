@@ -20,6 +20,8 @@ token = "env:GITHUB_TOKEN"
 api_url = "URL"
 [service.web.staging]
 deploy = { provider = "gh", repo = "web", workflow = "deploy.yml" }
+[service.web.prod]
+deploy = { provider = "gh", repo = "web", workflow = "deploy.yml" }
 [[grant]]
 roles = ["developer"]
 permissions = ["deploy", "rollback", "restart", "status", "history", "run.read"]
@@ -76,6 +78,10 @@ func TestGitHub(t *testing.T) {
 	says("restart web staging", 2, "cannot be restarted through GitHub")
 	says("rollback web staging", 0)
 	says("deploy web v2 staging", 3, "v2 is marked bad in web/staging since run #", "by dev")
+	// A tag that moves does not change what is taken over from staging.
+	fake.Check(sha["v1"], fakegithub.Check{Name: "build", Conclusion: "success"})
+	fake.Tag("v1", fake.Commit("main", "Another v1", "dev"))
+	says("deploy web staging prod --dry-run", 0, sha["v1"][:12], "nothing")
 	if keys := fake.Keys(); len(keys) != 2 {
 		t.Errorf("the workflow was started for %q, want two", keys)
 	}
