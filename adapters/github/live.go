@@ -32,6 +32,8 @@ type happened struct {
 	newest  *github.DeploymentStatus
 	success time.Time // of its newest success; zero for none
 	runs    []string  // of workflows, by its statuses' addresses
+	stands  bool      // its success does, though it is not written yet
+	echoed  bool      // it was made inactive by an echo of another's
 }
 
 func (h *happened) sha() string { return h.GetSHA() }
@@ -103,29 +105,65 @@ func (d *deployer) read(ctx context.Context, some happenings) error {
 // withoutEchoes leaves out the deployments that GitHub makes by itself for a job
 // that names an environment, where that job is one of a run that a deployment of
 // ours stands for: theirs is of the commit that the workflow's file was taken
-// from, which is not what is deployed.
+// from, which is not what is deployed. Their success is ours until our own last
+// status is written, and what it made inactive it did not replace.
 func (all happenings) withoutEchoes() happenings {
-	own := map[string]bool{}
-	for _, h := range all {
+	own := map[string]int{} // places of ours by their runs
+	for i, h := range all {
 		if h.payload.Key != "" {
 			for _, run := range h.runs {
-				own[run] = true
+				own[run] = i
 			}
 		}
 	}
-	return slices.DeleteFunc(all, func(h happened) bool {
-		return h.payload.Key == "" && slices.ContainsFunc(h.runs, func(run string) bool { return own[run] })
-	})
+	echo := make([]bool, len(all))
+	for i, h := range all {
+		for _, run := range h.runs {
+			at, ours := own[run]
+			if h.payload.Key != "" || !ours {
+				continue
+			}
+			echo[i] = true
+			if owner := &all[at]; h.success.After(owner.success) && slices.Contains(open, owner.newest.GetState()) {
+				owner.success, owner.stands = h.success, true
+			}
+		}
+	}
+	kept := make(happenings, 0, len(all))
+	for i, h := range all {
+		if echo[i] {
+			continue
+		}
+		h.echoed = h.newest.GetState() == "inactive" && slices.ContainsFunc(all, func(e happened) bool {
+			late := h.newest.GetCreatedAt().Sub(e.success)
+			return h.GetID() < e.GetID() && late >= 0 && late < hush && echo[slices.IndexFunc(all, func(o happened) bool { return o.GetID() == e.GetID() })]
+		})
+		kept = append(kept, h)
+	}
+	return kept
 }
+
+// open are the states of a deployment of ours whose last status is not written.
+var open = []string{"", "queued", "pending", "in_progress", "inactive"}
+
+// hush is how soon after a success GitHub makes the deployments before inactive.
+const hush = 15 * time.Second
 
 // live gives the deployment whose success is the newest and still stands; nil
 // where none does.
 func (all happenings) live() *happened {
-	var live *happened
+	var live, newest *happened
 	for i := range all {
-		if h := &all[i]; h.newest.GetState() == "success" && (live == nil || h.success.After(live.success)) {
+		h := &all[i]
+		if (h.stands || h.newest.GetState() == "success") && (live == nil || h.success.After(live.success)) {
 			live = h
 		}
+		if !h.success.IsZero() && (newest == nil || h.success.After(newest.success)) {
+			newest = h
+		}
+	}
+	if live == nil && newest != nil && newest.echoed {
+		return newest
 	}
 	return live
 }

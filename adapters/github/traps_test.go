@@ -161,9 +161,28 @@ func TestEchoes(t *testing.T) {
 	if live, err := w.attach().Current(t.Context()); err != nil || live.Artefact.ID != w.sha["v1"] || live.Deploying != "" {
 		t.Errorf("while it runs: %+v, %v", live, err)
 	}
+	// GitHub's own success comes first, and makes inactive what was before it.
+	w.pass(time.Minute)
+	if live, err := w.attach().Current(t.Context()); err != nil || live.Artefact.ID != w.sha["v2"] {
+		t.Errorf("before it is written back: %+v, %v", live, err)
+	}
 	w.run(d, h, nil)
 	if live, err := w.attach().Current(t.Context()); err != nil || live.Artefact.ID != w.sha["v2"] || live.Artefact.Version != "v2" {
 		t.Errorf("afterwards: %+v, %v", live, err)
+	}
+	// The job with the environment succeeded, and a later one did not.
+	w.mode += "job = \"smoke\"\n"
+	w.Behave(w.sha["v3"], fakegithub.Outcome{Jobs: []fakegithub.Job{{Name: "deploy", Conclusion: "success"}, {Name: "smoke", Conclusion: "skipped"}}})
+	if p := w.deploy("v3", "run-2-abc"); p.State != bot.OpFailed {
+		t.Fatal(p)
+	}
+	if live, err := w.attach().Current(t.Context()); err != nil || live.Artefact.ID != w.sha["v2"] {
+		t.Errorf("after a failure: %+v, %v", live, err)
+	}
+	w.clock.pass(time.Minute)
+	w.Deploy(w.sha["v4"], "v4", "prod", "success", "inactive") // somebody took the environment away
+	if live, err := w.attach().Current(t.Context()); err != nil || live.Artefact.ID != "" {
+		t.Errorf("after it was taken away: %+v, %v", live, err)
 	}
 }
 

@@ -249,6 +249,9 @@ func (s *Server) proceed() {
 				state = "success"
 			}
 			s.tell(r.echo, state, "", s.link(r)+"/job/7", "")
+			if state == "success" {
+				s.supersede(r.echo)
+			}
 		}
 	}
 	if s.external == nil {
@@ -270,6 +273,18 @@ func (s *Server) proceed() {
 			s.tell(d, "in_progress", "", "https://ci.example.com/7", "")
 		case last == "in_progress" && !now.Before(d.at.Add(s.o.Queue+s.o.Takes)):
 			s.tell(d, or(o.Conclusion, "success"), "", "https://ci.example.com/7", "")
+		}
+	}
+}
+
+// supersede makes the deployments before a successful one inactive.
+func (s *Server) supersede(d *deployment) {
+	if d.environment == "production" {
+		return
+	}
+	for _, old := range s.deployments {
+		if n := len(old.statuses); old.id < d.id && old.environment == d.environment && n > 0 && old.statuses[n-1].state != "inactive" {
+			s.tell(old, "inactive", "", "", "")
 		}
 	}
 }
@@ -386,12 +401,8 @@ func (s *Server) createStatus(a ask) answer {
 		return refuse(http.StatusUnprocessableEntity, "Validation Failed")
 	}
 	st := s.tell(d, text(a.body["state"]), text(a.body["description"]), text(a.body["log_url"]), text(a.body["environment_url"]))
-	if auto, said := a.body["auto_inactive"].(bool); st.state == "success" && (!said || auto) && d.environment != "production" {
-		for _, old := range s.deployments {
-			if n := len(old.statuses); old != d && old.id < d.id && old.environment == d.environment && n > 0 && old.statuses[n-1].state != "inactive" {
-				s.tell(old, "inactive", "", "", "")
-			}
-		}
+	if auto, said := a.body["auto_inactive"].(bool); st.state == "success" && (!said || auto) {
+		s.supersede(d)
 	}
 	return answer{http.StatusCreated, s.status(st), nil}
 }
