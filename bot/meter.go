@@ -40,6 +40,17 @@ type Connection struct {
 	Up         bool
 	Since      time.Time // since when it is so
 	Reconnects int64     // how often it was made anew since the start
+	// Asked is how often the network was asked for a connection, which is far
+	// more than Reconnects where it ends each at once.
+	Asked int64
+	// Unreadable counts what came and could not be read, or is of a kind that
+	// nobody has heard of; it was acknowledged all the same.
+	Unreadable int64
+	// Forged counts requests that the network did not sign.
+	Forged int64
+	// Others is how many connections beside the bot's own the network told of
+	// last: somebody else holds the credentials.
+	Others int
 }
 
 // Connected is a Chat that holds a connection it can lose. That it is lost is

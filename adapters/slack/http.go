@@ -83,13 +83,14 @@ func (s *chat) signed(read reader) http.Handler {
 			return
 		}
 		if err := s.verify(r.Header, body); err != nil {
+			s.tally.forged.Add(1)
 			s.logger().Warn("a request that Slack did not sign was refused", "path", r.URL.Path, "err", err)
 			http.Error(w, "not signed by Slack", http.StatusUnauthorized)
 			return
 		}
 		kind, payload, reply, err := read(body)
 		if err != nil {
-			s.logger().Warn("a payload could not be read; it is acknowledged so that it does not come again", "path", r.URL.Path, "err", err)
+			s.unreadable(r.URL.Path, err)
 			reply = []byte{}
 		}
 		if reply != nil {
@@ -101,11 +102,11 @@ func (s *chat) signed(read reader) http.Handler {
 			http.Error(w, "the bot is starting", http.StatusServiceUnavailable)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), ackWithin)
+		ctx, cancel := context.WithTimeout(r.Context(), handleWithin)
 		defer cancel()
 		p, ours, err := s.decode(kind, payload)
 		if err != nil {
-			s.logger().Warn("a payload could not be read; it is acknowledged so that it does not come again", "kind", kind, "err", err)
+			s.unreadable(kind, err)
 		}
 		if err != nil || !ours {
 			answer(w, nil)

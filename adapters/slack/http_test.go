@@ -23,8 +23,6 @@ func newSigned(t *testing.T) (*world, fakeslack.Way) {
 		t.Fatal(err)
 	}
 	o := fake.Options()
-	t.Setenv("SLACK_BOT_TOKEN", o.BotToken)
-	t.Setenv("SLACK_SIGNING_SECRET", o.SigningSecret)
 	fake.SetUser(fakeslack.User{ID: "UDEV"})
 	fake.SetChannel(fakeslack.Channel{ID: "C1", Members: []string{"UBOT", "UDEV"}})
 	c, err := open(bot.ChatOptions{Raw: table{Config{Teams: []string{o.TeamID}, APIURL: fake.URL(), Mode: modeHTTP}}, Clock: bot.SystemClock{}, Logger: slog.New(slog.NewTextHandler(testLog{t}, nil))})

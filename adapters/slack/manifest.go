@@ -32,6 +32,8 @@ var needs = []need{
 	{why: "hear that a user group changed", event: "subteam_members_changed", scopes: []string{"usergroups:read"}},
 	{why: "hear that a user group changed", event: "subteam_updated", scopes: []string{"usergroups:read"}},
 	{why: "show what waits and what runs", event: "app_home_opened"},
+	{why: "say that Slack took the bot's rights away", event: "app_uninstalled"},
+	{why: "say that Slack took the bot's rights away", event: "tokens_revoked"},
 	{why: "say who it is", method: "auth.test"},
 	{why: "post", method: "chat.postMessage", scopes: []string{"chat:write"}},
 	{why: "answer in private", method: "chat.postEphemeral", scopes: []string{"chat:write"}},

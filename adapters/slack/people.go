@@ -71,6 +71,13 @@ func (p *people) forget(user string) {
 	delete(p.by, user)
 }
 
+// forgetAll has everybody asked about anew.
+func (p *people) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.by)
+}
+
 func (p *people) ask(ctx context.Context, user string) (bot.Standing, error) {
 	api, err := p.s.client()
 	if err != nil {
@@ -83,6 +90,7 @@ func (p *people) ask(ctx context.Context, user string) (bot.Standing, error) {
 	if err != nil {
 		return bot.Unvouched, p.s.unanswered("slack.people", err)
 	}
+	p.s.revoked(false)
 	return p.of(u), nil
 }
 

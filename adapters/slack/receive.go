@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,8 +110,17 @@ func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "
 // event makes a message of an event; ok is false for what nobody said to the
 // bot.
 func (s *chat) event(p outer) (m incoming, ok bool) {
+	if p.Type == rateLimited {
+		s.rateLimited()
+		return m, false
+	}
 	var e inner
-	if json.Unmarshal(p.Event, &e) != nil {
+	if err := json.Unmarshal(p.Event, &e); err != nil {
+		s.unreadable(kindEvents, err)
+		return m, false
+	}
+	if e.Type == rateLimited {
+		s.rateLimited()
 		return m, false
 	}
 	switch e.Type {
@@ -119,12 +129,27 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 		return m, false
 	case "app_home_opened":
 		return e.opened(p)
+	case "app_uninstalled":
+		s.lose("the app was uninstalled from the workspace")
+		return m, false
+	case "tokens_revoked":
+		var revoked struct {
+			Tokens struct {
+				Bot []string `json:"bot"`
+			} `json:"tokens"`
+		}
+		if json.Unmarshal(p.Event, &revoked) == nil && len(revoked.Tokens.Bot) > 0 {
+			s.lose("the bot's token was revoked") // of others' tokens nothing is lost
+		}
+		return m, false
 	case "app_mention":
 	case "message":
 		if e.ChannelType != "im" || e.Subtype != "" && e.Subtype != "file_share" {
 			return m, false // an edit, an unfurl, somebody who joined: nothing said to the bot
 		}
 	default:
+		s.tally.unreadable.Add(1)
+		s.logger().Debug("an event that the bot does not know was acknowledged", "type", cut(plain(e.Type), 60))
 		return m, false
 	}
 	user := text(e.User)
@@ -345,5 +370,22 @@ func (s *chat) decode(kind string, payload json.RawMessage) (p incoming, ok bool
 		}
 		return p, ok && i.User.ID != "", nil
 	}
-	return p, false, nil
+	return p, false, errors.New("it is of an unknown kind")
+}
+
+// rateLimited is the type of what Slack sends unasked when it holds events back.
+const rateLimited = "app_rate_limited"
+
+// rateLimited says that Slack holds events back: more than 30,000 came within
+// an hour (docs.slack.dev/apis/events-api). What is held back never comes.
+func (s *chat) rateLimited() {
+	s.logger().Error("Slack holds events back, because there were more than 30,000 in an hour; what is held back is lost")
+}
+
+// lose notes that the bot can do nothing in Slack any more until it is installed
+// again. What was asked is kept, and what is to be told waits in the outbox.
+func (s *chat) lose(why string) {
+	s.logger().Error("Slack took the bot's rights away; nothing can be answered there until it is installed anew", "why", why)
+	s.people.forgetAll()
+	s.revoked(true)
 }

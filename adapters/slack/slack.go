@@ -96,6 +96,7 @@ type chat struct {
 	link  bot.Connection
 	up    [sockets]bool // which sockets are
 	ever  [sockets]bool // which were
+	gone  bool          // Slack took the bot's token away
 
 	people  *people
 	groups  *groups
@@ -103,6 +104,7 @@ type chat struct {
 	pace    *pace
 	spacing *spacing
 	gate    *gate
+	tally   tally
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -219,6 +221,7 @@ func (s *chat) Run(ctx context.Context, in bot.Inbound) error {
 	}
 	s.mu.Lock()
 	s.in = in
+	s.settle()
 	s.mu.Unlock()
 	var homes conc.WaitGroup
 	defer homes.Wait()

@@ -19,7 +19,15 @@ import (
 	"quarterdeck/bot"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The fakes' own defaults, set once, so that tests can run beside one another.
+	for name, value := range map[string]string{"SLACK_BOT_TOKEN": "xoxb-fake", "SLACK_APP_TOKEN": "xapp-fake", "SLACK_SIGNING_SECRET": "signing-fake"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // hub takes messages, once each, and can refuse to.
 type hub struct {
@@ -27,12 +35,34 @@ type hub struct {
 	got  []bot.Message
 	seen map[string]bool
 	err  error
+
+	still chan struct{} // while the store stands still, until it is closed
+	held  int           // how many it holds up
+	gone  int           // how many it refused
 }
 
-func (h *hub) Receive(_ context.Context, m bot.Message) (bot.Receipt, error) {
+func (h *hub) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error) {
 	h.mu.Lock()
+	if still := h.still; still != nil {
+		h.held++
+		h.mu.Unlock()
+		var err error
+		select {
+		case <-still:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		h.mu.Lock()
+		h.held--
+		if err != nil {
+			h.gone++
+			h.mu.Unlock()
+			return bot.Receipt{}, err
+		}
+	}
 	defer h.mu.Unlock()
 	if h.err != nil {
+		h.gone++
 		return bot.Receipt{}, h.err
 	}
 	if h.seen[m.ID] {
@@ -50,6 +80,32 @@ func (h *hub) messages() []bot.Message {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]bot.Message(nil), h.got...)
+}
+
+// stall has the store stand still until goOn.
+func (h *hub) stall() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.still = make(chan struct{})
+}
+
+func (h *hub) goOn() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.still)
+	h.still = nil
+}
+
+func (h *hub) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held
+}
+
+func (h *hub) refused() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gone
 }
 
 func (h *hub) fails(err error) {
@@ -113,8 +169,6 @@ func newWorld(t *testing.T, change ...func(*fakeslack.Options)) *world {
 		t.Fatal(err)
 	}
 	o = fake.Options()
-	t.Setenv("SLACK_BOT_TOKEN", o.BotToken)
-	t.Setenv("SLACK_APP_TOKEN", o.AppToken)
 	for id, kind := range map[string]fakeslack.Kind{"UDEV": fakeslack.Full, "USRE": fakeslack.Full, "UGUEST": fakeslack.Guest, "USINGLE": fakeslack.Single,
 		"UGONE": fakeslack.Gone, "UOTHERBOT": fakeslack.Bot, "UFLOW": fakeslack.Workflow, "UINVITED": fakeslack.Invited} {
 		fake.SetUser(fakeslack.User{ID: id, Kind: kind, Name: strings.ToLower(id)})

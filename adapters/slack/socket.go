@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -29,8 +30,10 @@ const (
 	// is not acknowledged, so that Slack delivers events again and tells whoever
 	// typed that nothing happened.
 	handlers = 256
-	// ackWithin is when Slack gives up on an acknowledgement.
-	ackWithin = 3 * time.Second
+	// ackWithin is when Slack gives up on an acknowledgement, and handleWithin when
+	// what to acknowledge with must be known, so that it gets there in time.
+	ackWithin    = 3 * time.Second
+	handleWithin = 2500 * time.Millisecond
 	// readLimit bounds one frame.
 	readLimit = 1 << 20
 	// pingWithin is how long a socket may be silent.
@@ -64,8 +67,13 @@ func (s *chat) keepSocket(ctx context.Context, in bot.Inbound, n int) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case refused(err):
+		case refused(err) && !s.known(n):
 			return bot.Errorf(bot.Denied, "Slack refuses the app token: %s", code(err))
+		case refused(err):
+			// It was good before. Whatever else the bot does goes on, and a new
+			// token may be laid where this one was.
+			wait = time.Minute
+			s.logger().Error("Slack refuses the app token now; nothing is received until there is a new one", "why", code(err), "socket", n)
 		case s.o.Clock.Now().Sub(began) > time.Minute:
 			wait = time.Second
 		}
@@ -153,8 +161,15 @@ func envelope(evt socketmode.Event) (id, kind string, payload json.RawMessage) {
 // noteSocket logs what a connection went through.
 func (s *chat) noteSocket(evt socketmode.Event, n int) {
 	switch evt.Type {
+	case socketmode.EventTypeErrorBadMessage:
+		s.unreadable("none", errors.New("it is no envelope"))
 	case socketmode.EventTypeHello:
-		if evt.Request != nil && evt.Request.NumConnections > sockets {
+		if evt.Request == nil {
+			return
+		}
+		others := max(0, evt.Request.NumConnections-sockets)
+		s.tally.others.Store(int64(others))
+		if others > 0 {
 			// Whoever else has a connection takes part of what people write.
 			s.logger().Error("more connections than this bot keeps hold the app token; another bot, or a thief, receives part of what is written",
 				"connections", evt.Request.NumConnections, "own", sockets)
@@ -175,29 +190,65 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 	}
 }
 
+// tally counts what those who watch the bot want to know of.
+type tally struct{ unreadable, forged, others atomic.Int64 }
+
+// unreadable counts and logs a payload of which nothing can be made. It is
+// acknowledged, or it would come again for ever.
+func (s *chat) unreadable(kind string, err error) {
+	s.tally.unreadable.Add(1)
+	s.logger().Warn("a payload could not be read; it is acknowledged so that it does not come again", "kind", kind, "err", err)
+}
+
+// known reports whether a socket was ever up.
+func (s *chat) known(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ever[n]
+}
+
+// revoked notes that Slack took the bot's token away, or that it works again.
+func (s *chat) revoked(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone == is {
+		return
+	}
+	s.gone = is
+	if is {
+		s.api = nil // the token is read anew
+	}
+	s.settle()
+}
+
+// settle notes how the connection is. The lock is held.
+func (s *chat) settle() {
+	is := !s.gone && (s.config.Mode == modeHTTP && s.in != nil || slices.Contains(s.up[:], true))
+	if is != s.link.Up || s.link.Since.IsZero() {
+		s.link.Up, s.link.Since = is, s.o.Clock.Now()
+	}
+}
+
 // reached notes whether a socket is up.
 func (s *chat) reached(n int, up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.link.Up
 	if up && s.ever[n] {
 		s.link.Reconnects++
 	}
 	s.up[n], s.ever[n] = up, s.ever[n] || up
-	if s.link.Up = slices.Contains(s.up[:], true); s.link.Up != was || s.link.Since.IsZero() {
-		s.link.Since = s.o.Clock.Now()
-	}
+	s.settle()
 }
 
-// Connection implements bot.Connected: it is up while one socket is. Over HTTP
-// there is no connection to lose.
+// Connection implements bot.Connected: it is up while one socket is, and over
+// HTTP from when the bot receives; in both until Slack takes its token away.
 func (s *chat) Connection() bot.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.config.Mode == modeHTTP {
-		return bot.Connection{Up: s.in != nil}
-	}
-	return s.link
+	is := s.link
+	is.Asked, is.Others = s.spacing.asked.Load(), int(s.tally.others.Load())
+	is.Unreadable, is.Forged = s.tally.unreadable.Load(), s.tally.forged.Load()
+	return is
 }
 
 // handle takes one payload and acknowledges it once it is kept.
@@ -209,13 +260,15 @@ func (s *chat) handle(ctx context.Context, client *socketmode.Client, in bot.Inb
 	}()
 	ctx, cancel := context.WithTimeout(ctx, ackWithin)
 	defer cancel()
+	soon, cancel := context.WithTimeout(ctx, handleWithin)
+	defer cancel()
 	var answer any
 	p, ours, err := s.decode(kind, payload)
 	switch {
 	case err != nil:
-		s.logger().Warn("a payload could not be read; it is acknowledged so that it does not come again", "kind", kind, "err", err)
+		s.unreadable(kind, err)
 	case ours:
-		t := s.take(ctx, in, p)
+		t := s.take(soon, in, p)
 		if t.again && kind == kindEvents {
 			return // it is delivered again
 		}
@@ -243,6 +296,8 @@ type spacing struct {
 	next time.Time
 	gap  time.Duration
 	last time.Time
+
+	asked atomic.Int64 // how often a connection was asked for
 }
 
 func newSpacing() *spacing { return &spacing{gap: spacingLeast} }
@@ -253,6 +308,7 @@ func (p *spacing) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !pause(r.Context(), p.reserve(time.Now())) {
 			return nil, r.Context().Err()
 		}
+		p.asked.Add(1)
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }

@@ -226,6 +226,11 @@ func (w *world) configure(text string) {
 
 func (w *world) tables() app.Tables {
 	opens := func(c bot.Chat) func(bot.ChatOptions) (bot.Chat, error) {
+		if network, ok := c.(interface {
+			Open(o bot.ChatOptions) (bot.Chat, error)
+		}); ok {
+			return network.Open
+		}
 		return func(o bot.ChatOptions) (bot.Chat, error) {
 			var none struct{}
 			if err := o.Raw.Decode(&none); err != nil {
@@ -242,7 +247,7 @@ func (w *world) tables() app.Tables {
 		stores = []store.Type{sqlite.Type()}
 	}
 	return app.Tables{
-		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: "x", Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
+		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: w.x.Network(), Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
 			{Name: "far", Open: func(provider.Options) (provider.Provider, error) { return far{w.far}, nil }},
 			{Name: "idle", Open: func(provider.Options) (provider.Provider, error) { return idle{}, nil }},

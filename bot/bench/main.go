@@ -82,6 +82,10 @@ func median(v []float64) float64 {
 func spread(v []float64) float64 { return slices.Max(v) / slices.Min(v) }
 
 func main() {
+	if url := os.Getenv(rawSlackVar); url != "" {
+		fmt.Fprintln(os.Stderr, "the raw bot ended:", rawSlack(url))
+		return
+	}
 	only := flag.String("run", "", "only measurements whose name matches this regular expression")
 	quick := flag.Bool("quick", false, "a tenth of the work, for a first look")
 	flag.Parse()
@@ -112,6 +116,7 @@ func bench(only string, quick bool) error {
 		{"long log", longLog},
 		{"reload", reloads},
 		{"program", program},
+		{"slack", inSlack},
 		{"timers", timers},
 		{"replicas", replicas},
 		{"take-over", takeOver},

@@ -240,7 +240,11 @@ func (m *Monitor) reached(chat bot.Chat, now time.Time) string {
 	if !is.Since.IsZero() {
 		how += " for " + span(now.Sub(is.Since))
 	}
-	return fmt.Sprintf("%s, made anew %d times", how, is.Reconnects)
+	how = fmt.Sprintf("%s, made anew %d times", how, is.Reconnects)
+	if is.Others > 0 {
+		how += fmt.Sprintf("; %d OTHER CONNECTIONS hold its credentials", is.Others)
+	}
+	return how
 }
 
 // waiting gives the lines about what is in the store.

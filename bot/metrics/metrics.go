@@ -251,12 +251,16 @@ var (
 	readable     = desc("quarterdeck_store_readable", "Whether the store answered this very reading.")
 	writable     = desc("quarterdeck_store_writable", "Whether the store took a write at the last look.")
 	chatUp       = desc("quarterdeck_chat_up", "Whether the connection to the chat network is there.", "network")
+	chatAsked    = desc("quarterdeck_chat_connections_asked_total", "How often the chat network was asked for a connection.", "network")
+	chatOdd      = desc("quarterdeck_chat_unreadable_total", "Payloads of the chat network that could not be read, or are of an unknown kind; they were acknowledged.", "network")
+	chatForged   = desc("quarterdeck_chat_forged_total", "Requests that were refused because the chat network did not sign them.", "network")
+	chatOthers   = desc("quarterdeck_chat_other_connections", "Connections beside the bot's own that hold its credentials, as the chat network told last.", "network")
 	chatAgain    = desc("quarterdeck_chat_reconnects_total", "How often the connection to the chat network was made anew.", "network")
 )
 
 // Describe implements prometheus.Collector.
 func (w *watcher) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{inboxCount, inboxOldest, outboxCount, outboxOldest, runCount, runOldest, headSeq, markSeq, markAge, readable, writable, chatUp, chatAgain} {
+	for _, d := range []*prometheus.Desc{inboxCount, inboxOldest, outboxCount, outboxOldest, runCount, runOldest, headSeq, markSeq, markAge, readable, writable, chatUp, chatAgain, chatAsked, chatOdd, chatForged, chatOthers} {
 		ch <- d
 	}
 }
@@ -291,7 +295,10 @@ func (w *watcher) Collect(ch chan<- prometheus.Metric) {
 		if c, ok := chat.(bot.Connected); ok {
 			is := c.Connection()
 			truth(chatUp, is.Up, network)
-			ch <- prometheus.MustNewConstMetric(chatAgain, prometheus.CounterValue, float64(is.Reconnects), network)
+			for d, n := range map[*prometheus.Desc]int64{chatAgain: is.Reconnects, chatAsked: is.Asked, chatOdd: is.Unreadable, chatForged: is.Forged} {
+				ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), network)
+			}
+			ch <- prometheus.MustNewConstMetric(chatOthers, prometheus.GaugeValue, float64(is.Others), network)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeWithin)

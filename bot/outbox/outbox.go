@@ -294,6 +294,8 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 	}
 	ref, err := d.hand(ctx, chat, delivery)
 	if err == nil {
+		d.Logger.Debug("a card was delivered", "channel", string(o.Channel), "card", o.Key, "version", o.Version, "ref", ref,
+			"message", card.ReplyTo, "run", card.Run, "phase", string(card.Phase), "outcome", string(card.Outcome), "state", string(card.State))
 		return time.Time{}, d.delivered(ctx, o, ref, d.spill(chat, delivery, ref))
 	}
 	if ctx.Err() != nil {

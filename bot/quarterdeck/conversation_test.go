@@ -78,6 +78,9 @@ func allScripts(t *testing.T) string {
 
 // condition knows "stranger": this process may be another user of the machine.
 func condition(name string) (bool, error) {
+	if name == "terminal" { // the script's people talk there
+		return true, nil
+	}
 	if name == "stranger" {
 		return runtime.GOOS == "linux" && os.Geteuid() == 0, nil
 	}
@@ -184,6 +187,10 @@ func cast() map[string]command {
 
 // speak runs one line as a person and checks how it ended.
 func speak(ts *testscript.TestScript, neg bool, want int, who string, args []string) {
+	if n := networkOf(ts); n != nil && args[0] != "--json" && len(running(ts)) > 0 {
+		n.speak(ts, neg, want, who, words(append([]string{"--"}, args...)))
+		return
+	}
 	options := []string{"run", "--as", who}
 	if len(args) > 0 && args[0] == "--json" {
 		options, args = append(options, args[0]), args[1:]
@@ -275,6 +282,9 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err == nil
 	})
+	if n := networkOf(ts); n != nil {
+		n.connected(ts, b)
+	}
 }
 
 // eventually waits for a condition.
@@ -381,13 +391,17 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: says 'TEXT'")
 	}
 	said := flat(ts.ReadFile("stdout"))
-	if strings.Contains(said, flat(args[0])) == neg {
+	if strings.Contains(said, flat(inNetwork(ts, args[0]))) == neg {
 		ts.Fatalf("%q (not: %v) in:\n%s", args[0], neg, ts.ReadFile("stdout"))
 	}
 }
 
 // await TEXT PERSON LINE... repeats a reading line until it says TEXT.
 func await(ts *testscript.TestScript, _ bool, args []string) {
+	if n := networkOf(ts); n != nil {
+		n.await(ts, args[0], args[1], words(append([]string{"--"}, args[2:]...)))
+		return
+	}
 	eventually(ts, fmt.Sprintf("%q", args[0]), func() bool {
 		_ = ts.Exec(programName, append([]string{"run", "--as", args[1], "--"}, args[2:]...)...) // its text decides
 		return strings.Contains(flat(ts.ReadFile("stdout")), args[0])
@@ -396,9 +410,10 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 
 // await-file TEXT FILE waits until the file holds the text.
 func awaitFile(ts *testscript.TestScript, _ bool, args []string) {
-	eventually(ts, fmt.Sprintf("%q in %s", args[0], args[1]), func() bool {
+	text := inNetwork(ts, args[0])
+	eventually(ts, fmt.Sprintf("%q in %s", text, args[1]), func() bool {
 		raw, err := os.ReadFile(ts.MkAbs(args[1]))
-		return err == nil && strings.Contains(flat(string(raw)), args[0])
+		return err == nil && strings.Contains(flat(string(raw)), text)
 	})
 }
 
@@ -413,7 +428,7 @@ func tail(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Start())
 	found := false
 	for lines := bufio.NewScanner(out); !found && lines.Scan(); {
-		found = strings.Contains(lines.Text(), args[0])
+		found = strings.Contains(lines.Text(), inNetwork(ts, args[0]))
 	}
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	if err := cmd.Wait(); err != nil || !found {

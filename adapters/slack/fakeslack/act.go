@@ -39,6 +39,8 @@ type Way struct {
 	Socket int
 	// Twice delivers it on every open socket, or twice over HTTP.
 	Twice bool
+	// Same delivers it twice on the one socket.
+	Same bool
 	// At is the time the signature states; zero is now.
 	At time.Time
 	// Secret signs instead of the real one.
@@ -233,7 +235,9 @@ func (s *Server) envelope(ctx context.Context, w Way, kind string, payload any, 
 	s.mu.Lock()
 	e := &Envelope{ID: s.id("env"), Type: kind, Payload: body, acked: make(chan struct{})}
 	s.pending[e.ID] = e
+	s.past[sent.ID] = past{kind: kind, body: body}
 	s.mu.Unlock()
+	defer s.settled(e)
 	for attempt := range 4 {
 		if attempt > 0 && (kind != "events_api" || w.NoRetry) {
 			break
@@ -287,7 +291,7 @@ func (s *Server) send(ctx context.Context, w Way, frame any) error {
 	for _, k := range to {
 		_ = k.write(frame) // it may be going; then it is delivered again
 	}
-	if w.Twice && len(to) == 1 {
+	if len(to) == 1 && (w.Twice || w.Same) {
 		_ = to[0].write(frame)
 	}
 	return nil
@@ -295,6 +299,9 @@ func (s *Server) send(ctx context.Context, w Way, frame any) error {
 
 // post delivers a payload over HTTP, signed.
 func (s *Server) post(ctx context.Context, w Way, path string, body []byte, kind string, sent Sent) (Sent, error) {
+	s.mu.Lock()
+	s.past[sent.ID] = past{path: path, body: body, mime: kind}
+	s.mu.Unlock()
 	times := 1
 	if w.Twice {
 		times = 2

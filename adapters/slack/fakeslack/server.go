@@ -89,6 +89,7 @@ type Server struct {
 	sockets []*socket
 	opened  int // calls of apps.connections.open
 	pending map[string]*Envelope
+	past    map[string]past // by event or trigger id
 }
 
 // New starts a Server on loopback.
@@ -116,7 +117,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o, changed: make(chan struct{}), users: map[string]User{}, channels: map[string]Channel{}, groups: map[string]Group{},
 		views: map[string]*View{}, uploads: map[string]*File{}, hooks: map[string]*hook{}, triggers: map[string]*trigger{}, outages: map[string]*Outage{},
-		permits: map[string]time.Time{}, tickets: map[string]bool{}, pending: map[string]*Envelope{}}
+		permits: map[string]time.Time{}, tickets: map[string]bool{}, pending: map[string]*Envelope{}, past: map[string]past{}}
 	if o.Methods != "" {
 		var err error
 		if s.specs, err = readSpecs(o.Methods); err != nil {
