@@ -152,7 +152,7 @@ func setStage(env *testscript.Env) error {
 }
 
 // patience bounds every wait; it is far more than a loaded machine needs.
-const patience = 5 * time.Minute
+const patience = 2 * time.Minute
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
 
