@@ -300,6 +300,18 @@ type spacing struct {
 	asked atomic.Int64 // how often a connection was asked for
 }
 
+// callsKept is how many connections to the Web API are kept for the next call.
+// With the two that net/http keeps, most calls of a busy hour would open one
+// anew, with its TLS handshake.
+const callsKept = 64
+
+// web makes the calls of every chat of this process.
+var web = func() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = callsKept
+	return t
+}()
+
 func newSpacing() *spacing { return &spacing{gap: spacingLeast} }
 
 // RoundTrip implements http.RoundTripper.
@@ -310,7 +322,7 @@ func (p *spacing) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		p.asked.Add(1)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return web.RoundTrip(r)
 }
 
 // reserve gives how long to wait for the next opening. The first ones, one for

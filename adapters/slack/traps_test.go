@@ -415,7 +415,7 @@ func TestStartInAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	defer web.CloseIdleConnections()
 	defer fake.Close()
 	fake.Fail("", fakeslack.Outage{HTML: true, Status: 503, Times: 1})
 	c, err := open(bot.ChatOptions{Raw: table{Config{Teams: []string{"T1"}, APIURL: fake.URL()}}, Clock: bot.SystemClock{}})
