@@ -167,12 +167,13 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 		if evt.Request == nil {
 			return
 		}
-		others := max(0, evt.Request.NumConnections-sockets)
+		own := sockets * s.config.Replicas
+		others := max(0, evt.Request.NumConnections-own)
 		s.tally.others.Store(int64(others))
 		if others > 0 {
 			// Whoever else has a connection takes part of what people write.
-			s.logger().Error("more connections than this bot keeps hold the app token; another bot, or a thief, receives part of what is written",
-				"connections", evt.Request.NumConnections, "own", sockets)
+			s.logger().Error("more connections than this bot and its replicas keep hold the app token; another bot, or a thief, receives part of what is written",
+				"connections", evt.Request.NumConnections, "own", own)
 		}
 	case socketmode.EventTypeConnecting, socketmode.EventTypeDisconnect:
 		s.reached(n, false)
