@@ -70,7 +70,7 @@ func deliverAtRate(t *testing.T, each int, order func(i int) (channel, number in
 		t.Fatal(err)
 	}
 	defer st.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	// The first channel is as strict as the audit channel.
 	channel := func(i int) string { return fmt.Sprintf("CPACE%d", i) }
