@@ -3,7 +3,6 @@ package slackchat
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -238,7 +237,7 @@ func newWhole(t *testing.T) *whole {
 			t.Errorf("the bot ended with %v", err)
 		}
 		fake.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		web.CloseIdleConnections()
 		for _, wrong := range fake.Wrong() {
 			t.Errorf("Slack's rules were broken: %s", wrong)
 		}

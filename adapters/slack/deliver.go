@@ -211,7 +211,7 @@ func (s *chat) respond(ctx context.Context, hook, kind string, m message) error 
 		return errors.New("the response URL is none")
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := (&http.Client{Timeout: callTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
+	resp, err := (&http.Client{Timeout: callTimeout, Transport: web, CheckRedirect: noRedirect}).Do(req)
 	if err != nil {
 		return errors.New("the response URL did not answer")
 	}

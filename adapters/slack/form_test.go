@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +111,7 @@ func newFormWorld(t *testing.T, forms bot.Forms, home bot.Home, change ...func(*
 			t.Errorf("Run ended with %v", err)
 		}
 		fake.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		web.CloseIdleConnections()
 		for _, wrong := range fake.Wrong() {
 			t.Errorf("Slack's rules were broken: %s", wrong)
 		}

@@ -38,7 +38,7 @@ func quiet(t *testing.T, c Config, change ...func(*fakeslack.Options)) (*fakesla
 	t.Setenv("SLACK_SIGNING_SECRET", o.SigningSecret)
 	t.Cleanup(func() {
 		fake.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		web.CloseIdleConnections()
 		for _, wrong := range fake.Wrong() {
 			t.Errorf("Slack's rules were broken: %s", wrong)
 		}

@@ -45,7 +45,7 @@ func newSigned(t *testing.T) (*world, fakeslack.Way) {
 		}
 		public.Close()
 		fake.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		web.CloseIdleConnections()
 		for _, wrong := range fake.Wrong() {
 			t.Errorf("Slack's rules were broken: %s", wrong)
 		}

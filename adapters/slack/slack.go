@@ -59,7 +59,14 @@ type Config struct {
 	// Shared lists the channels shared with other organisations in which
 	// members may still run commands.
 	Shared []string `toml:"shared"`
+	// Replicas is how many serve with the same app token; default 1. Connections
+	// beyond theirs are somebody else's.
+	Replicas int `toml:"replicas"`
 }
+
+// maxReplicas is how many replicas find room among the ten connections that
+// Slack gives an app (docs.slack.dev/apis/events-api/using-socket-mode).
+const maxReplicas = 10 / sockets
 
 // Type is the row of the table of chat networks.
 func Type() bot.ChatType {
@@ -109,7 +116,7 @@ type chat struct {
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
-	c := Config{BotToken: "env:SLACK_BOT_TOKEN", AppToken: "env:SLACK_APP_TOKEN", SigningSecret: "env:SLACK_SIGNING_SECRET", Mode: modeSocket, Command: "/ops", APIURL: slack.APIURL}
+	c := Config{BotToken: "env:SLACK_BOT_TOKEN", AppToken: "env:SLACK_APP_TOKEN", SigningSecret: "env:SLACK_SIGNING_SECRET", Mode: modeSocket, Command: "/ops", APIURL: slack.APIURL, Replicas: 1}
 	if err := o.Raw.Decode(&c); err != nil {
 		return nil, err
 	}
@@ -133,6 +140,9 @@ func open(o bot.ChatOptions) (*chat, error) {
 	}
 	if !command.MatchString(c.Command) {
 		fault("command %q is not a slash command; expected such as \"/ops\"", c.Command)
+	}
+	if c.Replicas < 1 || c.Replicas > maxReplicas {
+		fault("replicas %d does not do; expected 1 to %d, because Slack gives an app 10 connections and each replica holds %d", c.Replicas, maxReplicas, sockets)
 	}
 	if o.Secrets == nil {
 		o.Secrets = &bot.Secrets{}

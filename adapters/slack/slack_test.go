@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +119,9 @@ type table struct{ config Config }
 func (t table) Decode(dst any) error {
 	c := dst.(*Config)
 	c.Teams, c.Shared = t.config.Teams, t.config.Shared
+	if t.config.Replicas != 0 {
+		c.Replicas = t.config.Replicas
+	}
 	for from, to := range map[*string]*string{&t.config.Mode: &c.Mode, &t.config.APIURL: &c.APIURL, &t.config.BotToken: &c.BotToken, &t.config.AppToken: &c.AppToken, &t.config.Command: &c.Command} {
 		if *from != "" {
 			*to = *from
@@ -191,7 +193,7 @@ func newWorld(t *testing.T, change ...func(*fakeslack.Options)) *world {
 			t.Errorf("Run ended with %v", err)
 		}
 		fake.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		web.CloseIdleConnections()
 		for _, wrong := range fake.Wrong() {
 			t.Errorf("Slack's rules were broken: %s", wrong)
 		}
@@ -496,6 +498,8 @@ func TestBadConfig(t *testing.T) {
 		"bot_token: ":                      {Teams: []string{"T1"}, BotToken: "xoxb-1"},
 		`command "ops"`:                    {Teams: []string{"T1"}, Command: "ops"},
 		`shared channel "ops"`:             {Teams: []string{"T1"}, Shared: []string{"ops"}},
+		"replicas -1 does not do":          {Teams: []string{"T1"}, Replicas: -1},
+		"replicas 6 does not do; expected": {Teams: []string{"T1"}, Replicas: 6},
 	} {
 		_, err := open(bot.ChatOptions{Raw: table{c}})
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "xoxb-1") {

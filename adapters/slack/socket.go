@@ -167,12 +167,13 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 		if evt.Request == nil {
 			return
 		}
-		others := max(0, evt.Request.NumConnections-sockets)
+		own := sockets * s.config.Replicas
+		others := max(0, evt.Request.NumConnections-own)
 		s.tally.others.Store(int64(others))
 		if others > 0 {
 			// Whoever else has a connection takes part of what people write.
-			s.logger().Error("more connections than this bot keeps hold the app token; another bot, or a thief, receives part of what is written",
-				"connections", evt.Request.NumConnections, "own", sockets)
+			s.logger().Error("more connections than this bot and its replicas keep hold the app token; another bot, or a thief, receives part of what is written",
+				"connections", evt.Request.NumConnections, "own", own)
 		}
 	case socketmode.EventTypeConnecting, socketmode.EventTypeDisconnect:
 		s.reached(n, false)
@@ -300,6 +301,18 @@ type spacing struct {
 	asked atomic.Int64 // how often a connection was asked for
 }
 
+// callsKept is how many connections to the Web API are kept for the next call.
+// With the two that net/http keeps, most calls of a busy hour would open one
+// anew, with its TLS handshake.
+const callsKept = 64
+
+// web makes the calls of every chat of this process.
+var web = func() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = callsKept
+	return t
+}()
+
 func newSpacing() *spacing { return &spacing{gap: spacingLeast} }
 
 // RoundTrip implements http.RoundTripper.
@@ -310,7 +323,7 @@ func (p *spacing) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		p.asked.Add(1)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return web.RoundTrip(r)
 }
 
 // reserve gives how long to wait for the next opening. The first ones, one for

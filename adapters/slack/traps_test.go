@@ -122,6 +122,16 @@ func TestTraps(t *testing.T) {
 			w.tell(t, `{"type":"hello","num_connections":2}`)
 			w.until(t, "the end of it", func() bool { return w.chat.Connection().Others == 0 })
 		},
+		"replicas hold the app token": func(t *testing.T, w *world) {
+			for n := range sockets { // so that both have heard their own greeting
+				mustAck(t)(w.Slash(w.ctx, fakeslack.Way{Socket: n}, "UDEV", "C1", "status"))
+			}
+			w.chat.config.Replicas = 3
+			for _, is := range []struct{ connections, others int }{{7, 1}, {6, 0}, {8, 2}, {2, 0}} {
+				w.tell(t, fmt.Sprintf(`{"type":"hello","num_connections":%d}`, is.connections))
+				w.until(t, fmt.Sprintf("%d others of %d", is.others, is.connections), func() bool { return w.chat.Connection().Others == is.others })
+			}
+		},
 		"the app is uninstalled": func(t *testing.T, w *world) {
 			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "C1", "status"))
 			w.Fail("users.info", fakeslack.Outage{Error: "account_inactive"})
@@ -416,7 +426,7 @@ func TestStartInAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	defer web.CloseIdleConnections()
 	defer fake.Close()
 	fake.Fail("", fakeslack.Outage{HTML: true, Status: 503, Times: 1})
 	c, err := open(bot.ChatOptions{Raw: table{Config{Teams: []string{"T1"}, APIURL: fake.URL()}}, Clock: bot.SystemClock{}})

@@ -65,6 +65,9 @@ const (
 	// its network says otherwise; see bot.ComesAndGoes.
 	keep    = 24 * time.Hour
 	longest = time.Second // nap when nothing is due
+	// apart is how far apart two looks for due cards are: under load every card
+	// that is enqueued or delivered asks for one, and each reads a whole batch.
+	apart = 5 * time.Millisecond
 	// attempts is how often a card is tried when the network's errors say
 	// nothing about whether trying again makes sense.
 	attempts = 12
@@ -118,7 +121,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			channels.Go(func() { d.sweep(ctx) })
 		}
 		// What is being delivered while this looks may be gone when it has looked.
-		atWork := d.atWork()
+		looked, atWork := time.Now(), d.atWork()
 		d.giveBack(ctx, false)
 		now := d.Clock.Now()
 		due, next, err := d.due(ctx, now)
@@ -169,6 +172,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			timer.Stop()
 		case <-timer.C:
 		}
+		time.Sleep(apart - time.Since(looked))
 	}
 }
 

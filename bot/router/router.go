@@ -74,7 +74,8 @@ type shared struct {
 	arrived chan bot.Message
 	outside chan offLog // messages that the store did not take
 	slots   chan struct{}
-	turned  atomic.Int64 // when Run's loop last turned, in microseconds
+	freed   chan struct{} // a place became free
+	turned  atomic.Int64  // when Run's loop last turned, in microseconds
 
 	mu     sync.Mutex
 	active map[string]bool // message IDs being handled by this process
@@ -85,7 +86,7 @@ type shared struct {
 func New(c Config) *Router {
 	c = c.complete()
 	r := &Router{Config: c, limits: newLimiter(c.Clock, c.Rate), shared: &shared{owner: c.IDs.New(), mine: map[string]bool{}, arrived: make(chan bot.Message, 1024), outside: make(chan offLog, 256),
-		slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
+		freed: make(chan struct{}, 1), slots: make(chan struct{}, c.Parallel), active: map[string]bool{}}}
 	r.now.Store(r)
 	return r
 }
@@ -218,6 +219,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer sweep.Stop()
 	forget := time.NewTicker(time.Hour)
 	defer forget.Stop()
+	var waiting queue
 	r.sweep(ctx, &workers)
 	for {
 		select {
@@ -232,7 +234,11 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-r.Draining:
 			return nil
 		case m := <-r.arrived:
-			r.dispatch(ctx, &workers, m, false)
+			if len(waiting) > 0 && !r.now.Load().isUrgent(m) || !r.dispatch(ctx, &workers, m, false) {
+				waiting.add(m)
+			}
+		case <-r.freed:
+			waiting.next(func(m bot.Message) bool { return !r.awaits(m.ID) || r.dispatch(ctx, &workers, m, false) })
 		case m := <-r.outside:
 			workers.Go(func() { r.now.Load().offLog(ctx, m) })
 		case <-sweep.C:
@@ -294,11 +300,12 @@ func (r *Router) sweep(ctx context.Context, workers *conc.WaitGroup) {
 
 // dispatch hands a message to a worker. Urgent lines do not wait for one of
 // the bounded places; the others do, in the inbox. taken says that it is claimed.
-func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message, taken bool) {
+// It reports false when there is no place.
+func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Message, taken bool) bool {
 	r.mu.Lock()
 	if r.active[m.ID] {
 		r.mu.Unlock()
-		return
+		return true
 	}
 	bounded := true
 	select {
@@ -306,7 +313,7 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 	default:
 		if !r.now.Load().isUrgent(m) {
 			r.mu.Unlock()
-			return
+			return false
 		}
 		bounded = false
 	}
@@ -320,12 +327,17 @@ func (r *Router) dispatch(ctx context.Context, workers *conc.WaitGroup, m bot.Me
 			r.mu.Unlock()
 			if bounded {
 				<-r.slots
+				select {
+				case r.freed <- struct{}{}:
+				default:
+				}
 			}
 		}()
 		done := r.keep(ctx, m.ID, taken)
 		defer done()
 		r.now.Load().handle(ctx, m)
 	})
+	return true
 }
 
 func (r *Router) isUrgent(m bot.Message) bool {

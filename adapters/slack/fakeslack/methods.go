@@ -110,6 +110,7 @@ func (s *Server) permit(channel string) string {
 		next = earliest
 	}
 	if next.After(now) {
+		s.limited++
 		return fmt.Sprintf("429 %d", max(1, int(next.Sub(now).Round(time.Second)/time.Second)))
 	}
 	s.permits[channel] = next.Add(s.o.PerChannel)

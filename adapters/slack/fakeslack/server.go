@@ -84,6 +84,7 @@ type Server struct {
 	outages  map[string]*Outage
 	wrong    []string
 	permits  map[string]time.Time // by channel: when the next post is permitted
+	limited  int                  // posts that were not
 
 	tickets map[string]bool
 	sockets []*socket
@@ -223,6 +224,14 @@ func (s *Server) Calls(method string) []Call {
 		}
 	}
 	return calls
+}
+
+// Posts gives how many messages there are, and how many were refused because
+// their channel was posted to too fast.
+func (s *Server) Posts() (taken, limited int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.messages), s.limited
 }
 
 // Outage makes a method fail.

@@ -24,12 +24,17 @@ const heads = `WITH RECURSIVE lane (channel) AS (
 	) `
 
 const (
-	readOutgoingDue = heads + `SELECT id, ` + cardColumns + ` FROM outbox WHERE id IN (
-			SELECT id FROM outbox WHERE ordered = 0 AND next_at <= ?
+	// What other replicas hold is passed over.
+	notElsewhere = `NOT EXISTS (SELECT 1 FROM documents d WHERE d.kind = ? AND d.id = ? || o.channel AND d.due > ? AND d.body <> ?)`
+
+	// Of the cards without order those longest due are taken, which the index gives
+	// in turn, so that a long backlog costs no more than a short one.
+	readOutgoingDue = heads + `SELECT id, ` + cardColumns + ` FROM outbox o WHERE id IN (
+			SELECT due.id FROM (
+				SELECT o.id FROM outbox o WHERE o.ordered = 0 AND o.next_at <= ? AND ` + notElsewhere + ` ORDER BY o.next_at, o.id LIMIT ?
+			) AS due
 			UNION ALL SELECT head.id FROM head
-		) AND next_at <= ? AND NOT EXISTS (
-			SELECT 1 FROM documents d WHERE d.kind = ? AND d.id = ? || outbox.channel AND d.due > ? AND d.body <> ?
-		) ORDER BY id LIMIT ?`
+		) AND next_at <= ? AND ` + notElsewhere + ` ORDER BY id LIMIT ?`
 
 	readNextOutgoing = heads + `SELECT MIN(due.next_at) FROM (
 			SELECT MIN(next_at) AS next_at FROM outbox WHERE ordered = 0
@@ -59,7 +64,8 @@ func (r *reader) OutgoingDue(now time.Time, owner string, limit int) (list []sto
 		return nil, r.usable()
 	}
 	us := micros(now)
-	args := []any{us, us, store.KindClaim, store.ChannelClaim(""), us, []byte(store.Holder(owner)), int64(limit)}
+	args := []any{us, store.KindClaim, store.ChannelClaim(""), us, []byte(store.Holder(owner)), int64(limit)}
+	args = append(args, args...)
 	err = r.each("store.outgoing", readOutgoingDue, args, func(rows *sql.Rows) error {
 		var o store.Outgoing
 		var channel, account string
