@@ -31,7 +31,7 @@ const (
 	// in turn, so that a long backlog costs no more than a short one.
 	readOutgoingDue = heads + `SELECT id, ` + cardColumns + ` FROM outbox o WHERE id IN (
 			SELECT due.id FROM (
-				SELECT o.id FROM outbox o WHERE o.ordered = 0 AND o.next_at <= ? AND ` + notElsewhere + ` ORDER BY o.next_at, o.id LIMIT ?
+				SELECT o.id FROM outbox o WHERE o.ordered = 0 AND o.next_at <= ? AND ` + notElsewhere + ` ORDER BY o.next_at LIMIT ?
 			) AS due
 			UNION ALL SELECT head.id FROM head
 		) AND next_at <= ? AND ` + notElsewhere + ` ORDER BY id LIMIT ?`
