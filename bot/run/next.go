@@ -34,7 +34,7 @@ func (e *Engine) remedy(r *bot.Run, who bot.Identity, o bot.Obstacle) string {
 	req := e.request(r, who)
 	req.Permission, req.Resources = o.Remedy.Permission, []bot.Resource{o.Remedy.Resource}
 	if !e.Policy.Decide(req).Allowed {
-		return fmt.Sprintf("; a holder of %s can type, %s: %s", o.Remedy.Permission, o.Remedy.Does, o.Remedy.Line)
+		return fmt.Sprintf("; a holder of %s can %s", o.Remedy.Permission, strings.TrimPrefix(o.Remedy.Does, "to "))
 	}
 	return fmt.Sprintf("; %s: %s", o.Remedy.Does, o.Remedy.Line)
 }
