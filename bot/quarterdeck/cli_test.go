@@ -121,6 +121,7 @@ type shellCard struct {
 		Token  string `json:"token"`
 		Danger bool   `json:"danger"`
 		Code   bool   `json:"code"`
+		Twice  bool   `json:"twice"`
 	} `json:"buttons"`
 	Footer string `json:"footer"`
 	Link   string `json:"link"`
