@@ -294,7 +294,7 @@ func refusal(who bot.Identity) bot.Decision {
 	case bot.Disabled:
 		return bot.Decision{Rule: "disabled account", Because: "account disabled"}
 	case bot.Member:
-		return bot.Decision{Rule: "unknown account", Because: fmt.Sprintf("the account %s belongs to no declared person", who.Account)}
+		return bot.Decision{Rule: "unknown account", Because: fmt.Sprintf("the account %s belongs to no declared person; ask whoever runs this bot to add it", who.Account)}
 	}
 	return bot.Decision{Rule: "unvouched account", Because: "the chat network does not vouch for this account"}
 }

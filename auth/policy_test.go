@@ -162,7 +162,7 @@ func TestDecideSentences(t *testing.T) {
 		{"unvouched", ask(standing(bot.Unvouched), bot.MayDeploy, shopStaging), "no | unvouched account | the chat network does not vouch for this account"},
 		{"a standing of tomorrow", ask(standing("owner"), bot.MayDeploy, shopStaging), "no | unvouched account | the chat network does not vouch for this account"},
 		{"unknown account", ask(bot.Identity{Account: "slack:T1/U9", Standing: bot.Member, Roles: []string{"sre"}}, bot.MayDeploy, shopStaging),
-			"no | unknown account | the account slack:T1/U9 belongs to no declared person"},
+			"no | unknown account | the account slack:T1/U9 belongs to no declared person; ask whoever runs this bot to add it"},
 		{"a guest's own rights", ask(standing(bot.Guest), bot.MayAskSelf), "no | guest | guests may not run anything here"},
 		{"nothing to act on", ask(sre, bot.MayDeploy), "no | no grant | it was not said what to deploy on"},
 		{"a permission that is none", ask(sre, "launch", shopStaging), `no | no grant | there is no permission "launch"`},
@@ -246,7 +246,7 @@ func TestMayApprove(t *testing.T) {
 			"no | deny 2 (config.toml:74) | contractor may not do anything on */prod"},
 		{"guest", ask(guest, bot.MayDeploy, shopProd), fromSRE, "no | guest | guests may not run anything here"},
 		{"unknown", ask(bot.Identity{Account: "slack:T1/U9", Standing: bot.Member, Roles: []string{"sre"}}, bot.MayDeploy, shopProd), fromSRE,
-			"no | unknown account | the account slack:T1/U9 belongs to no declared person"},
+			"no | unknown account | the account slack:T1/U9 belongs to no declared person; ask whoever runs this bot to add it"},
 		{"nothing", ask(member("oncall", "sre"), bot.MayDeploy), fromSRE, "no | no grant | it was not said what to use run.approve on"},
 	}
 	for _, tt := range tests {

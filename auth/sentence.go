@@ -48,6 +48,8 @@ func (p *Policy) verb(permission bot.Permission) (verb, name string) {
 		return "roll back", name
 	case permission == bot.MayBreakGlass:
 		return "break glass", name
+	case permission == bot.MayResetTOTP:
+		return "end another's second factor", name
 	case strings.Contains(name, "."):
 		return "", name
 	}

@@ -139,7 +139,7 @@ type Guide interface {
 	// what would change it. It runs nothing.
 	Can(ctx context.Context, c Call, line string) (Card, error)
 	// Whoami says who the caller is and where they may do what.
-	Whoami(c Call) Card
+	Whoami(ctx context.Context, c Call) Card
 }
 
 // AskSelf is the Resolve of commands that only speak of the asker.

@@ -156,10 +156,22 @@ func names(texts ...string) error {
 	return nil
 }
 
+// examples are what a program of each kind prints, told when one printed
+// something else: whoever reads that has no other page open.
+var examples = map[string]string{
+	"current":  `{"version":"v1","running":2,"healthy":2,"desired":2}`,
+	"releases": `[{"version":"v1"},{"version":"v2"}], the newest last`,
+	"scale":    `{"desired":2,"healthy":2}`,
+}
+
 func (d *deployer) unreadable(what string, cause error) error {
+	command := "the " + what + " command"
+	if what == "scale" { // which has an argv of its own that prints nothing of the kind
+		command = "the current command in the scale table"
+	}
 	return &bot.Error{
 		Op: "exec." + what, Kind: bot.Unavailable, Err: cause,
-		Say: fmt.Sprintf("the %s command of %s answered something that cannot be read; expected is the JSON that the exec provider documents", what, d.target),
+		Say: fmt.Sprintf("%s of %s printed something that cannot be read; expected is JSON such as %s", command, d.target, examples[what]),
 	}
 }
 

@@ -156,6 +156,8 @@ func TestUnreadableDimensions(t *testing.T) {
 			t.Errorf("%s gives %+v (%v)", said, all, err)
 		case !readable && bot.KindOf(err) != bot.Unavailable:
 			t.Errorf("%s gives %+v (%v), want Unavailable", said, all, err)
+		case !readable && !strings.HasSuffix(bot.Sentence(err, ""), `expected is JSON such as {"desired":2,"healthy":2}`):
+			t.Errorf("%s is answered %q, which shows no example", said, bot.Sentence(err, ""))
 		}
 	}
 }

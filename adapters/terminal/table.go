@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"quarterdeck/bot"
@@ -12,6 +13,7 @@ const (
 	gap = "  "
 	// narrowest is how far a column may be cut before the table is turned into
 	// a list.
+	// Nor is a column cut to a third of its text, of which nothing can be read.
 	narrowest = 8
 	// prose is how wide the last column must be for its text to be wrapped.
 	prose = 14
@@ -86,6 +88,7 @@ func fit(head []string, rows [][]string, width int) (widths []int, wrapped, ok b
 		widths[last] = room
 		return widths, true, true
 	}
+	natural := slices.Clone(widths)
 	for total > width {
 		widest := 0
 		for j, w := range widths {
@@ -93,7 +96,7 @@ func fit(head []string, rows [][]string, width int) (widths []int, wrapped, ok b
 				widest = j
 			}
 		}
-		if widths[widest] <= max(narrowest, measure(head[widest])) {
+		if widths[widest] <= max(narrowest, measure(head[widest])) || 3*widths[widest] <= natural[widest] {
 			return nil, false, false
 		}
 		widths[widest]--

@@ -85,6 +85,7 @@ func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, er
 	} else {
 		a.guide.Router = router.New(w.router)
 	}
+	a.guide.Factor = g.codes.Standing
 	a.form.Store(a.newForms(a.guide.Router))
 	return a.guide.Router, nil
 }

@@ -219,7 +219,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	for _, c := range surface() {
 		lines = append(lines, c.Name, typed(t, c))
 	}
-	const sentence = "denied: the account x:stranger belongs to no declared person"
+	const sentence = "denied: the account x:stranger belongs to no declared person; ask whoever runs this bot to add it"
 	for _, line := range lines {
 		said, err := w.x.Say(t.Context(), w.Stranger, line)
 		if err != nil {
@@ -264,7 +264,7 @@ func TestWithoutAnyGrant(t *testing.T) {
 		}
 		line := typed(t, c)
 		if c.Answer != nil { // whether there is such a run is not theirs to know
-			if p := w.gets(trainee, line, bot.OutcomeInvalid); p.Card.Title != "there is no run #1" {
+			if p := w.gets(trainee, line, bot.OutcomeInvalid); p.Card.Title != "there is no run #1; type runs to see which there are" {
 				t.Errorf("%s was answered %q", line, p.Card.Title)
 			}
 			continue

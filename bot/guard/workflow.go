@@ -208,7 +208,7 @@ func (w *Workflow) lock(tx store.Tx, key string, s state, now time.Time) (bot.Pr
 		if err := queue(tx, l, key, s.Actor); err != nil {
 			return bot.Progress{}, err
 		}
-		return bot.Progress{State: bot.OpWaitingExternal, Text: fmt.Sprintf("%s; you are next", l.in(w.keeper.zone)), Next: time.Second}, nil
+		return bot.Progress{State: bot.OpWaitingExternal, Text: fmt.Sprintf("%s; you are next, or a holder of lock.steal takes it with --steal", l.in(w.keeper.zone)), Next: time.Second}, nil
 	}
 	from := ""
 	if l.Standing(now) && l.Person != s.Actor {

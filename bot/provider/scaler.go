@@ -147,7 +147,7 @@ func (c *Catalog) Scaler(t bot.Target) (Scaler, error) {
 		return nil, bot.Errorf(bot.NotFound, "there is no target %s", t)
 	}
 	if b.Scale == nil {
-		return nil, bot.Errorf(bot.NotFound, "%s has no scale provider configured", t)
+		return nil, bot.Errorf(bot.NotFound, "%s cannot be scaled: it has no scale table; give [service.%s.%s] one, as config.example.toml shows", t, t.Service, t.Environment)
 	}
 	return b.Scale, nil
 }

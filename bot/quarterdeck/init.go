@@ -80,7 +80,7 @@ func (i initCmd) Run(ctx context.Context) error {
 		if err := i.write(starter); err != nil {
 			return err
 		}
-		fmt.Printf("wrote %s; look it through, write the three programs that it names, then: quarterdeck check && quarterdeck serve\n", i.File)
+		fmt.Printf("wrote %s; look it through, write the three programs that it names (the README has some to try), then: quarterdeck check && quarterdeck serve\n", i.File)
 		return nil
 	}
 	if _, err := os.Lstat(i.File); err == nil { // before anybody is asked

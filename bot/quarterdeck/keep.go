@@ -98,7 +98,7 @@ func (a archiveCmd) Run(ctx context.Context) error {
 	case moved.Records > 0:
 		fmt.Printf("moved %s, up to %d; check both with: quarterdeck audit verify --archive %s\n", count(int(moved.Records), "record", "records"), moved.Through, dir)
 	default:
-		fmt.Printf("there is nothing to move of before %s\n", before.Format(time.DateOnly))
+		fmt.Printf("no record is from before %s, so nothing was moved\n", before.Format(time.DateOnly))
 	}
 	if moved.Kept > 0 {
 		fmt.Printf("record %d and what follows it stay: %s\n", moved.Kept, moved.KeptSays)

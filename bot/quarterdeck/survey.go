@@ -43,6 +43,7 @@ func (i initCmd) survey(ctx context.Context, network string) (text, summary stri
 	defer cancel()
 	found, err := surveyor.Survey(ctx)
 	if err != nil {
+		fmt.Fprintf(os.Stderr, "how %s is set up, with its tokens: quarterdeck manifest %s\n", network, network)
 		return "", "", err
 	}
 	me, err := whoIs(i.Me, found.Members)

@@ -19,6 +19,9 @@ type Guide struct {
 	Catalog *provider.Catalog
 	// Permissions are those beyond bot.Permissions: of the verbs of the team's own.
 	Permissions []bot.PermissionInfo
+	// Factor says in a few words how a person's second factor stands, "" where
+	// none is configured. Nil is as if none were.
+	Factor func(ctx context.Context, person string) string
 }
 
 // explainer is implemented by policies that can say at length why.
@@ -92,37 +95,6 @@ func (g *Guide) tells(who bot.Identity, resources []bot.Resource) bool {
 		t, ok := bot.ParseTarget(r.Name())
 		return ok && r.Kind() == bot.KindTarget && !slices.Contains(words.Environments(t.Service), t.Environment)
 	})
-}
-
-// Whoami implements bot.Guide.
-func (g *Guide) Whoami(c bot.Call) bot.Card {
-	card := bot.Card{Title: "you are " + c.Who.Name(), Fields: []bot.Field{{Name: "account", Value: string(c.Who.Account)}}}
-	roles := "none"
-	if len(c.Who.Roles) > 0 {
-		roles = strings.Join(c.Who.Roles, ", ")
-	}
-	card.Fields = append(card.Fields, bot.Field{Name: "roles", Value: roles})
-	table := &bot.Table{Columns: []string{"PERMISSION", "WHERE"}}
-	for _, p := range append(bot.Permissions(), g.Permissions...) {
-		if p.Resource != bot.KindTarget {
-			d := g.Router.Policy.Decide(bot.Request{Who: c.Who, Permission: p.Name, Resources: []bot.Resource{bot.TheBot}, Channel: c.Channel, At: c.At})
-			if d.Allowed {
-				table.Rows = append(table.Rows, []string{string(p.Name), "the bot"})
-			}
-			continue
-		}
-		var where []string
-		for _, t := range bot.Permitted(g.Router.Policy, c, p.Name, g.Catalog.Targets()) {
-			where = append(where, t.String())
-		}
-		if len(where) > 0 {
-			table.Rows = append(table.Rows, []string{string(p.Name), strings.Join(where, " ")})
-		}
-	}
-	if len(table.Rows) > 0 {
-		card.Table = table
-	}
-	return card
 }
 
 // Complete gives the completions of a half-typed line for an account. It is

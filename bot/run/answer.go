@@ -129,7 +129,7 @@ func (e *Engine) mayKnow(r *bot.Run, c bot.Call) bool {
 }
 
 func noRun(number int64) *bot.Error {
-	return bot.Errorf(bot.NotFound, "there is no run #%d", number)
+	return bot.Errorf(bot.NotFound, "there is no run #%d; type runs to see which there are", number)
 }
 
 // apply checks that c's asker may give the answer now, changes the run, and

@@ -161,7 +161,7 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 				}
 				card.Fields = append(card.Fields, bot.Field{Name: "cannot wait?", Value: how + ", and it is reviewed after"})
 			}
-			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true, Code: r.Decision.Needs.StepUp}, {Label: "Deny", Line: "deny " + number}}
+			card.Buttons = []bot.Button{{Label: "Approve", Line: "approve " + number, Danger: true, Code: r.Decision.Needs.StepUp, Not: r.Call.Who.Account}, {Label: "Deny", Line: "deny " + number}}
 		}
 		card.Footer = "expires in " + strings.Replace(until.String(), "m0s", "m", 1)
 	case bot.Queued:

@@ -25,7 +25,8 @@ func (e *Engine) passes(r *bot.Run, who bot.Identity, o bot.Obstacle) string {
 	return fmt.Sprintf("; %s may pass this with --override \"why\"", holder)
 }
 
-// remedy says what who may type to end the obstacle, "" for nothing.
+// remedy says what who may type to end the obstacle, or whom to ask for it; "" for
+// nothing.
 func (e *Engine) remedy(r *bot.Run, who bot.Identity, o bot.Obstacle) string {
 	if o.Remedy.Line == "" {
 		return ""
@@ -33,7 +34,7 @@ func (e *Engine) remedy(r *bot.Run, who bot.Identity, o bot.Obstacle) string {
 	req := e.request(r, who)
 	req.Permission, req.Resources = o.Remedy.Permission, []bot.Resource{o.Remedy.Resource}
 	if !e.Policy.Decide(req).Allowed {
-		return ""
+		return fmt.Sprintf("; a holder of %s can %s", o.Remedy.Permission, strings.TrimPrefix(o.Remedy.Does, "to "))
 	}
 	return fmt.Sprintf("; %s: %s", o.Remedy.Does, o.Remedy.Line)
 }

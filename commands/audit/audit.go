@@ -55,12 +55,16 @@ func New(log bot.Log, z bot.Zone) bot.Command {
 			if len(records) == 0 {
 				return bot.Reply{Card: bot.Card{Title: "no records match", Text: older}}, nil
 			}
-			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT", "RESULT"}}
+			table := &bot.Table{Columns: []string{"SEQ", "AT", "WHO", "WHAT"}}
 			for _, r := range records {
 				table.Rows = append(table.Rows, row(r, z))
 			}
 			title := fmt.Sprintf("the last %d records", len(records))
-			return bot.Reply{Card: bot.Card{Title: title, Table: table, Text: older, Footer: z.Note()}}, nil
+			footer := z.Note()
+			if len(records) == shown {
+				footer += "; older ones by --target, --by or --run; all: quarterdeck audit report"
+			}
+			return bot.Reply{Card: bot.Card{Title: title, Table: table, Text: older, Footer: footer}}, nil
 		},
 	}
 }
@@ -80,10 +84,15 @@ func archived(ctx context.Context, log bot.Log, f bot.RecordFilter, found int, z
 		mark.Seq, z.Day(mark.Latest)), nil
 }
 
+// row writes a record. What was done and what came of it share the last column,
+// which is wrapped where there is little room: beside one another both would be cut.
 func row(r bot.Record, z bot.Zone) []string {
 	who := r.Person
 	if who == "" {
 		who = string(r.Account)
+	}
+	if who == "" {
+		who = "the bot"
 	}
 	what := r.Text["line"]
 	if what == "" {
@@ -95,12 +104,14 @@ func row(r bot.Record, z bot.Zone) []string {
 	if r.Run != 0 {
 		what = fmt.Sprintf("#%d %s", r.Run, what)
 	}
-	result := string(r.Kind)
+	what = strings.TrimPrefix(what+": "+string(r.Kind), ": ")
 	switch {
+	case r.Detail["changes"] != "":
+		what += ": " + r.Detail["changes"] + " changes"
 	case r.Text["result"] != "":
-		result += ": " + r.Text["result"]
+		what += ": " + r.Text["result"]
 	case r.Text["progress"] != "":
-		result += ": " + r.Text["progress"]
+		what += ": " + r.Text["progress"]
 	}
-	return []string{fmt.Sprint(r.Seq), z.Second(r.At), who, what, result}
+	return []string{fmt.Sprint(r.Seq), z.Second(r.At), who, what}
 }

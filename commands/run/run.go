@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"quarterdeck/bot"
@@ -38,8 +39,11 @@ func New(runs bot.Runs, log bot.Log, p bot.Policy, z bot.Zone) bot.Command {
 				table.Rows = append(table.Rows, []string{fmt.Sprint(rec.Seq), z.Clock(rec.At), rec.Person, what(rec)})
 			}
 			card := bot.Card{Title: fmt.Sprintf("#%d %s: %s", r.Number, r.Plan.Summary, r.Standing(z)), Text: r.Result, Fields: preview(r), Table: table, Footer: z.Note()}
-			if r.Decision.Rule != "" {
-				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: r.Decision.Rule})
+			if rule := r.Decision.Rule; rule != "" {
+				if r.Decision.Require != "" {
+					rule += "; asked for by " + r.Decision.Require
+				}
+				card.Fields = append(card.Fields, bot.Field{Name: "rule", Value: rule})
 			}
 			if r.Digest != "" {
 				card.Fields = append(card.Fields, bot.Field{Name: "spec", Value: r.Digest})
@@ -70,10 +74,21 @@ func what(r bot.Record) string {
 	if parent := r.Detail["parent"]; parent != "" {
 		parts = append(parts, "follows #"+parent)
 	}
-	for _, s := range []string{answer, r.Detail["state"], r.Words("why"), r.Words("passed"), r.Text["override"], r.Text["line"], r.Text["progress"], r.Text["result"], r.Text["reason"]} {
+	for _, s := range []string{answer, r.Detail["state"], r.Words("why"), r.Words("passed"), unsaid(r, "override"), r.Text["line"], r.Text["progress"], r.Text["result"], unsaid(r, "reason")} {
 		if s != "" && !slices.Contains(parts, s) {
 			parts = append(parts, s)
 		}
 	}
 	return strings.Join(parts, ": ")
+}
+
+// unsaid gives a text of the record, "" where the line that was typed shows it
+// already: the words behind --reason and --override are kept on their own too.
+func unsaid(r bot.Record, name string) string {
+	text := r.Text[name]
+	quoted := strconv.Quote(text)
+	if line := r.Text["line"]; strings.Contains(line, text) || strings.Contains(line, quoted[1:len(quoted)-1]) {
+		return ""
+	}
+	return text
 }

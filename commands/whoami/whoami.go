@@ -16,8 +16,8 @@ func New(g bot.Guide) bot.Command {
 		Permission: bot.MayAskSelf,
 		Private:    true,
 		Resolve:    bot.AskSelf,
-		Read: func(_ context.Context, c bot.Call) (bot.Reply, error) {
-			return bot.Reply{Card: g.Whoami(c), Private: true}, nil
+		Read: func(ctx context.Context, c bot.Call) (bot.Reply, error) {
+			return bot.Reply{Card: g.Whoami(ctx, c), Private: true}, nil
 		},
 	}
 }
