@@ -3,6 +3,7 @@
 package adapters
 
 import (
+	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/postgres"
@@ -27,6 +28,7 @@ func Chats() []bot.ChatType {
 func Providers() []provider.Type {
 	return []provider.Type{
 		execprovider.Type(),
+		awsprovider.Type(),
 	}
 }
 
