@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"quarterdeck/adapters"
+	"quarterdeck/adapters/aws"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/terminal"
@@ -95,6 +96,9 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
+		{"provider.prod_aws", reflect.TypeFor[awsprovider.Settings]()},
+		{"service.billing.prod.deploy", reflect.TypeFor[awsprovider.DeployTable]()},
+		{"service.billing.prod.scale", reflect.TypeFor[awsprovider.ScaleTable]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
