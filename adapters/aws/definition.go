@@ -36,11 +36,12 @@ func tagValue(text string) string {
 // clone is the definition to register: the given one with an image in one
 // container, "" for the one it has, and the run's tags. A field of the input that
 // is not copied would be lost in silence; a test holds the two types together.
+// Inference accelerators alone are left out: AWS has ended them.
 func clone(from types.TaskDefinition, tags []types.Tag, container, image string, own map[string]string) (*ecs.RegisterTaskDefinitionInput, error) {
 	in := &ecs.RegisterTaskDefinitionInput{
 		Family: from.Family, Cpu: from.Cpu, Memory: from.Memory, EnableFaultInjection: from.EnableFaultInjection,
 		EphemeralStorage: from.EphemeralStorage, ExecutionRoleArn: from.ExecutionRoleArn, TaskRoleArn: from.TaskRoleArn,
-		InferenceAccelerators: from.InferenceAccelerators, IpcMode: from.IpcMode, PidMode: from.PidMode, NetworkMode: from.NetworkMode,
+		IpcMode: from.IpcMode, PidMode: from.PidMode, NetworkMode: from.NetworkMode,
 		PlacementConstraints: from.PlacementConstraints, ProxyConfiguration: from.ProxyConfiguration,
 		RequiresCompatibilities: from.RequiresCompatibilities, RuntimePlatform: from.RuntimePlatform, Volumes: from.Volumes,
 	}

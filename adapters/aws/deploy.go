@@ -254,7 +254,7 @@ func (d *deployer) verify(ctx context.Context, s *state) (bot.Progress, error) {
 	// ECS shows an older service for some seconds. After that it is what it says.
 	stale := d.clock.Now().Sub(s.Since) <= timing.Settle
 	switch {
-	case stale && has == s.Copy && s.Verdict == bot.OpSucceeded && rollouts[first.RolloutState].state == bot.OpWorking:
+	case stale && has == s.Copy && (s.Verdict != bot.OpSucceeded || rollouts[first.RolloutState].state == bot.OpWorking):
 		return s.going("waits until ECS shows the service as it is", lookFirst), nil
 	case found && has == s.Copy && s.Verdict == bot.OpSucceeded:
 		text := to + " is deployed: " + short(s.Copy) + " runs"

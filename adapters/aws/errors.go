@@ -40,7 +40,7 @@ func (p *awsProvider) failed(c call, err error) error {
 		e.Kind, e.Say = bot.Timeout, "AWS gave no answer in time"
 	case errors.As(err, &answer):
 		p.refused(c, e, answer, status(err))
-	case errors.As(err, &response):
+	case errors.As(err, &response) && response.HTTPStatusCode() > 0: // 0 is no answer at all
 		e.Say = "AWS is out of order"
 		if code := response.HTTPStatusCode(); code < 500 {
 			e.Say = "AWS's answer makes no sense; is endpoint of provider " + p.name + " the address of AWS?"
