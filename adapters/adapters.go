@@ -6,6 +6,7 @@ import (
 	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
@@ -28,6 +29,7 @@ func Chats() []bot.ChatType {
 func Providers() []provider.Type {
 	return []provider.Type{
 		execprovider.Type(),
+		githubprovider.Type(),
 		awsprovider.Type(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"quarterdeck/adapters/aws"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
@@ -96,6 +97,8 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
+		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
+		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},
 		{"provider.prod_aws", reflect.TypeFor[awsprovider.Settings]()},
 		{"service.billing.prod.deploy", reflect.TypeFor[awsprovider.DeployTable]()},
 		{"service.billing.prod.scale", reflect.TypeFor[awsprovider.ScaleTable]()},
