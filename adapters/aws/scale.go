@@ -31,7 +31,7 @@ type scaler struct {
 // Timing is as that of a deployment.
 func (s *scaler) Timing(bot.Target) bot.Timing { return timing }
 
-// Dimensions asks how many tasks are wanted, and how many run.
+// Dimensions asks how many tasks are wanted, how many run, and who else sets it.
 func (s *scaler) Dimensions(ctx context.Context) ([]provider.Dimension, error) {
 	service, err := s.describe(ctx, s.site, bot.Task{})
 	if err != nil {
@@ -43,6 +43,9 @@ func (s *scaler) Dimensions(ctx context.Context) ([]provider.Dimension, error) {
 	d := provider.Dimension{Name: tasks, Unit: tasks, Current: strconv.Itoa(int(service.DesiredCount))}
 	if service.RunningCount != service.DesiredCount {
 		d.Actual = strconv.Itoa(int(service.RunningCount))
+	}
+	if err := s.autoscaled(ctx, &d); err != nil {
+		return nil, err
 	}
 	return []provider.Dimension{d}, nil
 }

@@ -452,3 +452,33 @@ func TestMissing(t *testing.T) {
 		t.Errorf("it gives %v", err)
 	}
 }
+
+// TestAutoscaled shows who else sets the number, and its limits.
+func TestAutoscaled(t *testing.T) {
+	for name, c := range map[string]struct {
+		set     func(*world)
+		control string
+		most    int64
+		kind    bot.Kind
+	}{
+		"nobody":     {func(*world) {}, "", 0, ""},
+		"registered": {func(w *world) { w.Autoscale("prod", "web", fakeaws.Target{Min: 2, Max: 10}) }, "Application Auto Scaling (2 to 10)", 10, ""},
+		"suspended":  {func(w *world) { w.Autoscale("prod", "web", fakeaws.Target{Min: 2, Max: 10, Suspended: true}) }, "", 0, ""},
+		"denied": {func(w *world) {
+			w.Inject(fakeaws.Fault{Op: "DescribeScalableTargets", Status: 400, Code: "AccessDeniedException"})
+		}, "Application Auto Scaling perhaps (the bot may not ask it)", 0, ""},
+		"silent": {func(w *world) {
+			w.Inject(fakeaws.Fault{Op: "DescribeScalableTargets", Status: 500, Code: "InternalServiceException"})
+		}, "", 0, bot.Unavailable},
+	} {
+		w := newWorld(t)
+		c.set(w)
+		all, err := w.scaler().Dimensions(t.Context())
+		if bot.KindOf(err) != c.kind {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil && (all[0].Control != c.control || all[0].Max != c.most) {
+			t.Errorf("%s: %+v", name, all[0])
+		}
+	}
+}

@@ -59,6 +59,7 @@ type Server struct {
 	mu          sync.Mutex
 	born        time.Time
 	services    map[string]*service // by cluster/service
+	targets     map[string]Target   // of autoscaling, by resource
 	definitions []*definition
 	images      []*Image
 	outcomes    map[string]Outcome // by digest
@@ -73,7 +74,7 @@ type Server struct {
 // New starts a Server on loopback.
 func New(o Options) *Server {
 	s := &Server{
-		o: o, born: o.Clock.Now(), services: map[string]*service{}, outcomes: map[string]Outcome{},
+		o: o, born: o.Clock.Now(), services: map[string]*service{}, targets: map[string]Target{}, outcomes: map[string]Outcome{},
 		calls: map[string]int{}, sessions: map[string]Act{},
 	}
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -142,7 +143,7 @@ func refuse(code, format string, args ...any) error {
 }
 
 var (
-	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z]+)/aws4_request`)
+	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z-]+)/aws4_request`)
 	runMark = regexp.MustCompile(`quarterdeck-run/(\S+)`)
 )
 
@@ -255,7 +256,7 @@ func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values
 		"DescribeTaskDefinition": s.describeTaskDefinition, "RegisterTaskDefinition": s.registerTaskDefinition, "ListTaskDefinitions": s.listTaskDefinitions,
 		"ListServiceDeployments": s.listServiceDeployments, "DescribeServiceDeployments": s.describeServiceDeployments,
 		"DescribeServiceRevisions": s.describeServiceRevisions, "StopServiceDeployment": s.stopServiceDeployment,
-		"DescribeImages": s.describeImages,
+		"DescribeImages": s.describeImages, "DescribeScalableTargets": s.describeScalableTargets,
 	}[op]
 	if !found {
 		return nil, refuse("UnknownOperationException", "%s", op)
