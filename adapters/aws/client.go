@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -36,6 +35,7 @@ const (
 
 // sessions are a provider's credentials, read when they are first needed.
 type sessions struct {
+	http     aws.HTTPClient
 	mu       sync.Mutex
 	base     *aws.Config
 	byPerson map[string]aws.CredentialsProvider
@@ -48,7 +48,7 @@ func (p *awsProvider) session(ctx context.Context, person string) (aws.Config, e
 	defer p.mu.Unlock()
 	if p.base == nil {
 		c, err := config.LoadDefaultConfig(ctx, config.WithRegion(p.settings.Region),
-			config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(httpTimeout)))
+			config.WithHTTPClient(p.http))
 		if err != nil {
 			return aws.Config{}, p.noCredentials(err)
 		}

@@ -20,7 +20,7 @@ func TestScaler(t *testing.T) {
 }
 
 func (w *world) scaleHarness() providertest.ScaleHarness {
-	return providertest.ScaleHarness{Target: prod, Attach: w.scaler, Effects: w.Effects, Pass: w.clock.pass, Dimension: tasks, Good: "5", Points: 5}
+	return providertest.ScaleHarness{Target: prod, Attach: w.scaler, Effects: w.Effects, Pass: w.pass, Dimension: tasks, Good: "5", Points: 5}
 }
 
 // hostile is how AWS misbehaves once, at a call that acts.

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
 )
@@ -113,6 +115,7 @@ func Open(o provider.Options) (provider.Provider, error) {
 		return wrong("endpoint of provider %s is %q; expected https://HOST, or an address on loopback", o.Name, s.Endpoint)
 	}
 	p := &awsProvider{name: o.Name, clock: o.Clock, redact: o.Redact, settings: s}
+	p.http = awshttp.NewBuildableClient().WithTimeout(httpTimeout)
 	if p.clock == nil {
 		p.clock = bot.SystemClock{}
 	}

@@ -6,11 +6,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/pelletier/go-toml/v2"
 
 	"quarterdeck/adapters/aws/fakeaws"
@@ -33,7 +36,7 @@ var prod = bot.Target{Service: "shop", Environment: "prod"}
 func TestMain(m *testing.M) {
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secret, "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "", "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "", "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": "", "AWS_CA_BUNDLE": "",
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
@@ -89,15 +92,19 @@ type world struct {
 	*fakeaws.Server
 	t        testing.TB
 	clock    *clock
-	settings string // added to the provider table
-	deploy   string // added to the deploy table, in place of the image
+	under    sync.WaitGroup // requests
+	settings string         // added to the provider table
+	deploy   string         // added to the deploy table, in place of the image
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}, deploy: "image = \"" + image + "\"\n"}
 	w.Server = fakeaws.New(fakeaws.Options{Clock: w.clock, Region: region, AccessKey: accessKey, Appears: 5 * time.Second, Takes: 40 * time.Second})
-	t.Cleanup(w.Close)
+	t.Cleanup(func() {
+		w.under.Wait()
+		w.Close()
+	})
 	for n, v := range []string{"v1", "v2", "v3", "v4"} {
 		w.Push(fakeaws.Image{Repository: "web", Digest: digestOf(v), Tags: []string{v}, Pushed: w.clock.Now().Add(time.Duration(n-10) * time.Hour)})
 	}
@@ -114,7 +121,48 @@ func (w *world) provider() provider.Provider {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return p
+	made := p.(*awsProvider)
+	made.http = &wire{far: made.http, under: &w.under}
+	return made
+}
+
+// wire carries requests to their end also when nobody waits for the answer any
+// more, and counts those under way: no request may act in a later hour of a
+// clock that has nothing to do with it.
+type wire struct {
+	far   aws.HTTPClient
+	under *sync.WaitGroup
+}
+
+// Do implements aws.HTTPClient.
+func (c *wire) Do(req *http.Request) (*http.Response, error) {
+	type result struct {
+		resp *http.Response
+		err  error
+	}
+	got := make(chan result, 1)
+	c.under.Go(func() {
+		resp, err := c.far.Do(req.WithContext(context.WithoutCancel(req.Context())))
+		if err == nil {
+			var body []byte
+			body, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		got <- result{resp, err}
+	})
+	select {
+	case r := <-got:
+		return r.resp, r.err
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+}
+
+// pass lets time pass once everything that was asked was answered.
+func (w *world) pass(d time.Duration) {
+	w.under.Wait()
+	w.clock.pass(d)
 }
 
 // attach gives a Deployer as after a restart.
@@ -138,7 +186,7 @@ func (w *world) scaler() provider.Scaler {
 
 func (w *world) harness() providertest.Harness {
 	return providertest.Harness{
-		Target: prod, Attach: w.attach, Effects: w.Effects, Pass: w.clock.pass,
+		Target: prod, Attach: w.attach, Effects: w.Effects, Pass: w.pass,
 		Good: "v2", Failing: "v4", Points: 8,
 	}
 }
