@@ -256,22 +256,11 @@ func newWhole(t *testing.T) *whole {
 // types has somebody type a line in a channel and gives the last answer to it.
 func (w *whole) types(t *testing.T, user, channel, line string) bot.Delivery {
 	t.Helper()
-	sent, err := w.Slash(w.ctx, fakeslack.Way{}, user, channel, line)
+	sent, err := w.Line(w.ctx, fakeslack.Way{}, user, channel, line)
 	if err != nil || !sent.Acked {
 		t.Fatalf("%s types %q: %+v, %v", user, line, sent, err)
 	}
-	for _, v := range w.Views(user) {
-		if v.Type != "modal" || v.Closed {
-			continue
-		}
-		// It asks for what the line lacks; a mention is answered at once.
-		if sent, err := w.Dismiss(w.ctx, fakeslack.Way{}, v); err != nil || !sent.Acked {
-			t.Fatalf("%s closes a form: %+v, %v", user, sent, err)
-		}
-		sent, err := w.Mention(w.ctx, fakeslack.Way{}, user, channel, line, "")
-		if err != nil || !sent.Acked {
-			t.Fatalf("%s says %q: %+v, %v", user, line, sent, err)
-		}
+	if sent.Trigger == "" {
 		return w.answer(t, line, "slack:event/"+sent.ID)
 	}
 	return w.answer(t, line, "slack:"+once("command", sent.Trigger))

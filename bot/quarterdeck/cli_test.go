@@ -121,6 +121,8 @@ type shellCard struct {
 		Token  string `json:"token"`
 		Danger bool   `json:"danger"`
 		Code   bool   `json:"code"`
+		Twice  bool   `json:"twice"`
+		Not    string `json:"not"`
 	} `json:"buttons"`
 	Footer string `json:"footer"`
 	Link   string `json:"link"`

@@ -499,13 +499,19 @@ func withComponents(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
 }
 
-// with-rescue has shop/prod, which is last in the configuration, taken back by
-// another provider than the one that deploys.
+// with-rescue has shop/prod, the last service of the configuration, taken back
+// by another provider than the one that deploys.
 func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
 	self, err := os.Executable()
 	ts.Check(err)
 	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
-	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(ts.ReadFile("config.toml")+text), 0o600))
+	all := ts.ReadFile("config.toml")
+	last := strings.LastIndex(all, "scale = {")
+	if last < 0 {
+		ts.Fatalf("the last service is not found")
+	}
+	end := last + strings.IndexByte(all[last:], '\n') + 1
+	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(all[:end]+text+all[end:]), 0o600))
 }
 
 // await-seen TARGET VERSION waits until the bot has seen what is live there.

@@ -302,6 +302,25 @@ func (s *Server) Dismiss(ctx context.Context, w Way, v View) (Sent, error) {
 	return s.interaction(ctx, w, v.User, map[string]any{"type": "view_closed", "view": s.viewOf(v, nil), "is_cleared": false}, Sent{})
 }
 
+// Line types a slash command. Where that opens a form, it is closed and the line
+// said again in a mention, which is answered as it stands; Trigger is "" then.
+func (s *Server) Line(ctx context.Context, w Way, user, channel, text string) (Sent, error) {
+	sent, err := s.Slash(ctx, w, user, channel, text)
+	if err != nil || !sent.Acked {
+		return sent, err
+	}
+	for _, v := range s.Views(user) {
+		if v.Type != "modal" || v.Closed {
+			continue
+		}
+		if sent, err := s.Dismiss(ctx, w, v); err != nil || !sent.Acked {
+			return sent, err
+		}
+		return s.Mention(ctx, w, user, channel, text, "")
+	}
+	return sent, nil
+}
+
 // OpenHome opens the bot's App Home.
 func (s *Server) OpenHome(ctx context.Context, w Way, user string) (Sent, error) {
 	s.mu.Lock()
