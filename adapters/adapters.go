@@ -3,6 +3,7 @@
 package adapters
 
 import (
+	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -29,6 +30,7 @@ func Providers() []provider.Type {
 	return []provider.Type{
 		execprovider.Type(),
 		githubprovider.Type(),
+		awsprovider.Type(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"quarterdeck/adapters"
+	"quarterdeck/adapters/aws"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -98,6 +99,9 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
 		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},
+		{"provider.prod_aws", reflect.TypeFor[awsprovider.Settings]()},
+		{"service.billing.prod.deploy", reflect.TypeFor[awsprovider.DeployTable]()},
+		{"service.billing.prod.scale", reflect.TypeFor[awsprovider.ScaleTable]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
