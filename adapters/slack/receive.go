@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sourcegraph/conc"
+
 	"quarterdeck/bot"
 )
 
@@ -27,6 +29,7 @@ type incoming struct {
 	on         string // the message that the button was on
 	edited     bool
 	automated  bool
+	event      bool   // an event, which says whether its channel is shared
 	shared     bool   // in a channel that is shared with another organisation
 	hook       string // the response URL
 	trigger    string // opens one form, once, within three seconds
@@ -165,7 +168,7 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 		}
 	}
 	m = incoming{id: "event/" + p.EventID, team: team, enterprise: p.EnterpriseID, user: user, channel: text(e.Channel), thread: e.ThreadTS,
-		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), shared: p.IsExtShared}
+		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), event: true, shared: p.IsExtShared}
 	if !slices.Contains(s.config.Teams, team) {
 		m.enterprise = "" // that of the installation, not of a stranger
 	}
@@ -279,15 +282,25 @@ func (s *chat) message(ctx context.Context, p incoming) bot.Message {
 		home = p.enterprise // users of an organisation are the same in all its workspaces
 	}
 	standing := bot.Automated
-	switch {
-	case p.automated:
-	case p.shared && !slices.Contains(s.config.Shared, p.channel):
-		standing = bot.External // others read and may write there
-	default:
-		standing = s.people.standing(ctx, p.team, p.enterprise, p.user)
+	if !p.automated {
+		standing = s.standing(ctx, p)
 	}
 	return bot.Message{ID: Network + ":" + p.id, Account: bot.AccountID(Network + ":" + home + "/" + p.user), Standing: standing,
 		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, On: p.on, Edited: p.edited}
+}
+
+// standing says what Slack vouches for about the sender of a payload, there where
+// it was sent. Both questions are put at once, for there is little time.
+func (s *chat) standing(ctx context.Context, p incoming) bot.Standing {
+	var there bot.Standing
+	var place conc.WaitGroup
+	place.Go(func() { there = s.outside(ctx, p) })
+	standing := s.people.standing(ctx, p.team, p.enterprise, p.user)
+	place.Wait()
+	if standing == bot.Member {
+		return there
+	}
+	return standing
 }
 
 // taken is what to acknowledge a payload with.
