@@ -5,6 +5,7 @@ package adapters
 import (
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
@@ -27,6 +28,7 @@ func Chats() []bot.ChatType {
 func Providers() []provider.Type {
 	return []provider.Type{
 		execprovider.Type(),
+		githubprovider.Type(),
 	}
 }
 

@@ -1,6 +1,9 @@
 package bot
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Tone is how a card should look at a glance.
 type Tone string
@@ -61,7 +64,10 @@ type Card struct {
 	Buttons  []Button `json:"buttons,omitempty"`
 	Footer   string   `json:"footer,omitempty"`
 	Link     string   `json:"link,omitempty"`
-	Image    *Image   `json:"image,omitempty"`
+	// About is another card that this one tells of. Where Link is empty and the
+	// network can link to where that card is shown, the outbox puts it there.
+	About *Shown `json:"about,omitempty"`
+	Image *Image `json:"image,omitempty"`
 	// Rest marks a card that shows what another one's message did not; see
 	// Spiller.
 	Rest bool `json:"rest,omitempty"`
@@ -103,6 +109,15 @@ func (c Card) Each(f func(string) string) Card {
 		c.Image = &i
 	}
 	return c
+}
+
+// RunCardKey gives the key of the card of a run.
+func RunCardKey(number int64) string { return "run/" + strconv.FormatInt(number, 10) }
+
+// Shown names one card in one channel.
+type Shown struct {
+	Channel ChannelID `json:"channel"`
+	Key     string    `json:"key"`
 }
 
 // Field is one labelled value.

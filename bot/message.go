@@ -120,3 +120,9 @@ type Delivery struct {
 	Ref     string    // the message to edit; "" posts a new one
 	Card    Card
 }
+
+// Linker is implemented by a Chat that can give a link to a message it posted,
+// from its reference alone and without I/O; "" where it cannot.
+type Linker interface {
+	LinkTo(ref string) string
+}

@@ -24,7 +24,7 @@ const (
 	MayOverrideOrder Permission = "order.override"
 	// MayOverrideFreeze passes a freeze with a reason.
 	MayOverrideFreeze Permission = "freeze.override"
-	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad
+	MayOverrideBad    Permission = "release.override" // deploy a release that is marked bad, or whose checks are not green
 	// MayOverrideStep scales by more than the largest step at once.
 	MayOverrideStep Permission = "scale.override"
 	// MayBreakGlass acts at once where rules ask for approvals, a confirmation, a
@@ -58,7 +58,7 @@ func Permissions() []PermissionInfo {
 		{MaySeeRuns, KindTarget, "see runs"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
-		{MayOverrideBad, KindTarget, "deploy a release that is marked bad"},
+		{MayOverrideBad, KindTarget, "deploy a release that is marked bad, or whose checks are not green"},
 		{MayOverrideStep, KindTarget, "scale by more than the largest step"},
 		{MayLock, KindTarget, "keep others from changing a target for a while"},
 		{MayStealLock, KindTarget, "take or end another person's lock"},

@@ -82,7 +82,13 @@ type world struct {
 // provider tables.
 func newWorld(t *testing.T, deploy, settings string) *world {
 	t.Helper()
-	w := &world{t, t.TempDir()}
+	dir, err := os.MkdirTemp("", "exec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A shim may still be writing its last words when its end was seen.
+	t.Cleanup(func() { eventually(t, "the folder is removed", func() bool { return os.RemoveAll(dir) == nil }) })
+	w := &world{t, dir}
 	t.Cleanup(w.wantNoRace)
 	w.write("boot_id", "boot-1")
 	w.write("table.toml", deploy)

@@ -260,6 +260,20 @@ func (w *whole) types(t *testing.T, user, channel, line string) bot.Delivery {
 	if err != nil || !sent.Acked {
 		t.Fatalf("%s types %q: %+v, %v", user, line, sent, err)
 	}
+	for _, v := range w.Views(user) {
+		if v.Type != "modal" || v.Closed {
+			continue
+		}
+		// It asks for what the line lacks; a mention is answered at once.
+		if sent, err := w.Dismiss(w.ctx, fakeslack.Way{}, v); err != nil || !sent.Acked {
+			t.Fatalf("%s closes a form: %+v, %v", user, sent, err)
+		}
+		sent, err := w.Mention(w.ctx, fakeslack.Way{}, user, channel, line, "")
+		if err != nil || !sent.Acked {
+			t.Fatalf("%s says %q: %+v, %v", user, line, sent, err)
+		}
+		return w.answer(t, line, "slack:event/"+sent.ID)
+	}
 	return w.answer(t, line, "slack:"+once("command", sent.Trigger))
 }
 

@@ -225,3 +225,16 @@ func (s *chat) respond(ctx context.Context, hook, kind string, m message) error 
 	}
 	return errors.New("the response URL is used up")
 }
+
+// LinkTo implements bot.Linker by the form that Slack's own permalinks have. A
+// direct conversation has none that others could follow.
+func (s *chat) LinkTo(ref string) string {
+	channel, ts := split(ref)
+	s.mu.Lock()
+	home := s.home
+	s.mu.Unlock()
+	if home == "" || channel == "" || strings.HasPrefix(channel, "D") {
+		return ""
+	}
+	return strings.TrimSuffix(home, "/") + "/archives/" + channel + "/p" + strings.ReplaceAll(ts, ".", "")
+}

@@ -38,7 +38,6 @@ var needs = []need{
 	{why: "post", method: "chat.postMessage", scopes: []string{"chat:write"}},
 	{why: "answer in private", method: "chat.postEphemeral", scopes: []string{"chat:write"}},
 	{why: "keep cards true", method: "chat.update", scopes: []string{"chat:write"}},
-	{why: "link to cards", method: "chat.getPermalink"},
 	{why: "write to people directly", method: "conversations.open", scopes: []string{"im:write"}},
 	{why: "find channels, and whether outsiders are in them", method: "conversations.info", scopes: []string{"channels:read", "groups:read"}},
 	{why: "find channels, and whether outsiders are in them", method: "conversations.list", scopes: []string{"channels:read", "groups:read"}},
@@ -49,7 +48,6 @@ var needs = []need{
 	{why: "post charts and what is too long for a message", method: "files.getUploadURLExternal", scopes: []string{"files:write"}},
 	{why: "post charts and what is too long for a message", method: "files.completeUploadExternal", scopes: []string{"files:write"}},
 	{why: "ask for what a command lacks", method: "views.open"},
-	{why: "ask for what a command lacks", method: "views.update"},
 	{why: "show what waits and what runs", method: "views.publish"},
 	{why: "receive without being reached from outside", method: "apps.connections.open"}, // by the app-level token
 }

@@ -92,6 +92,7 @@ type chat struct {
 	mu    sync.Mutex
 	api   *slack.Client // made by the first use, from the token as it is then
 	ownID string        // the bot's own user
+	home  string        // the workspace's address, "https://team.slack.com/"
 	in    bot.Inbound
 	link  bot.Connection
 	up    [sockets]bool // which sockets are
@@ -249,7 +250,7 @@ func (s *chat) introduce(ctx context.Context, api *slack.Client) error {
 				return bot.Errorf(bot.Invalid, "the bot token belongs to the workspace %s, which is not among the teams of [chat.slack]", me.TeamID)
 			}
 			s.mu.Lock()
-			s.ownID = me.UserID
+			s.ownID, s.home = me.UserID, me.URL
 			s.mu.Unlock()
 			return nil
 		case ctx.Err() != nil:

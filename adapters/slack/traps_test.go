@@ -399,6 +399,7 @@ func TestReceivingThroughOutages(t *testing.T) {
 				t.Error("it is said to be connected")
 			}
 			w.Mend()
+			w.chat.gate.forget() // as if the time that Slack asked for were over
 			// Of somebody else, for the same question is not put again at once.
 			mustAck(t)(w.Slash(w.ctx, fakeslack.Way{}, "USRE", "C1", "status"))
 			if m := w.came(t, 2)[1]; m.Standing != bot.Member {

@@ -177,7 +177,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 			if pt.Name != p.Type {
 				continue
 			}
-			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact, Secrets: o.Secrets})
+			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact, Secrets: o.Secrets, Login: c.Login})
 			if err != nil {
 				f.add(p.Raw.Where(), err)
 				continue

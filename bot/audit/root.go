@@ -61,6 +61,9 @@ func (t *telling) root(run *runRecords) (bot.Card, error) {
 			c.Fields = append(c.Fields, bot.Field{Name: name, Value: value})
 		}
 	}
+	if head.Channel != "" {
+		c.About = &bot.Shown{Channel: head.Channel, Key: bot.RunCardKey(run.number)}
+	}
 	add("target", head.Target)
 	add("asked in", string(head.Channel))
 	add("rule", head.Rule)

@@ -204,3 +204,13 @@ type Heartbeat struct {
 	URL   string
 	Every time.Duration
 }
+
+// Login gives the GitHub login of a declared person, "" where there is none.
+func (c *Config) Login(person string) string {
+	for _, p := range c.People {
+		if p.Name == person {
+			return p.GitHub
+		}
+	}
+	return ""
+}

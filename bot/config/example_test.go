@@ -11,6 +11,7 @@ import (
 	"quarterdeck/adapters"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
@@ -95,6 +96,8 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
 		{"chat.file", reflect.TypeFor[file.Settings]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
+		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
+		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},

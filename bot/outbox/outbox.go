@@ -292,6 +292,7 @@ func (d *Deliverer) deliver(ctx context.Context, o store.Outgoing) (until time.T
 	if err := d.address(ctx, o, &delivery); err != nil {
 		return time.Time{}, err
 	}
+	d.link(ctx, &delivery.Card)
 	ref, err := d.hand(ctx, chat, delivery)
 	if err == nil {
 		d.Logger.Debug("a card was delivered", "channel", string(o.Channel), "card", o.Key, "version", o.Version, "ref", ref,

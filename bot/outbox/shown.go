@@ -148,3 +148,26 @@ func forget(tx store.Tx, entry bot.Document, now time.Time) error {
 	}
 	return tx.DeleteDocument(kindShown, id)
 }
+
+// link has the card point to where the card that it is about is shown. Without
+// that it says the same.
+func (d *Deliverer) link(ctx context.Context, card *bot.Card) {
+	if card.About == nil || card.Link != "" {
+		return
+	}
+	chat, ok := d.Chats(card.About.Channel.Network())
+	linker, can := chat.(bot.Linker)
+	if !ok || !can {
+		return
+	}
+	err := d.Store.View(ctx, func(r store.Reader) error {
+		ref, _, found, err := At(r, card.About.Channel, card.About.Key)
+		if err == nil && found && ref != "" {
+			card.Link = linker.LinkTo(ref)
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		d.Logger.Warn("look where a card is shown", "card", card.About.Key, "err", err)
+	}
+}

@@ -31,6 +31,7 @@ type Live struct {
 	Running   int // instances up
 	Healthy   int
 	Desired   int
+	Uncounted bool      // the provider does not know how many instances there are
 	Since     time.Time // zero when the provider does not know
 	Deploying string    // version of a deployment under way there, "" for none
 	Link      string
@@ -114,6 +115,14 @@ type Inspected interface {
 	Inspect() []string
 }
 
+// Vetted is a Deployer that knows what others found out about an artefact, such
+// as the checks of a CI system. Vet gives a sentence without a full stop for
+// each thing that stands against deploying it, which only an override passes; an
+// error stands against it too.
+type Vetted interface {
+	Vet(ctx context.Context, a Artefact) ([]string, error)
+}
+
 // Lacking is a Provider that can try whether the secrets that it will need can be
 // read now. A bot that starts says which cannot: the first deployment of the night
 // is late to learn of it. They may be there by then, so it is no fault.
@@ -143,6 +152,9 @@ type Options struct {
 	// Secrets opens what the table names as "env:NAME" or "file:PATH", so that it
 	// is hidden everywhere.
 	Secrets *bot.Secrets
+	// Login gives the GitHub login of a person, "" where none is known; nil
+	// where nobody asks.
+	Login func(person string) string
 }
 
 // Provider is one configured system, from a [provider.NAME] table. Binding is
@@ -178,10 +190,17 @@ func (a Artefact) Identity() Artefact {
 	return Artefact{ID: a.ID, Version: a.Version, Commit: a.Commit, Parts: a.Parts}
 }
 
+// abbreviated reports whether the version is the beginning of the ID, as people
+// write commits.
+func (a Artefact) abbreviated() bool {
+	const least = 7
+	return a.ID == a.Version || len(a.Version) >= least && strings.HasPrefix(a.ID, a.Version)
+}
+
 // Label gives the version with as much of its ID as tells it apart for people:
 // "v2 (sha256:8f434346)".
 func (a Artefact) Label() string {
-	if a.ID == "" || a.ID == a.Version || len(a.Parts) > 0 { // the components' own say more
+	if a.ID == "" || a.abbreviated() || len(a.Parts) > 0 { // the components' own say more
 		return a.Version
 	}
 	id := a.ID

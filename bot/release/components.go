@@ -153,6 +153,7 @@ func (c *Components) Current(ctx context.Context) (provider.Live, error) {
 			list[i] = provider.Artefact{Version: "of " + strings.Join(l.Mixed, " and ")}
 		}
 		all.Running, all.Healthy, all.Desired = all.Running+l.Running, all.Healthy+l.Healthy, all.Desired+l.Desired
+		all.Uncounted = all.Uncounted || l.Uncounted
 		if all.Deploying == "" {
 			all.Deploying = l.Deploying
 		}

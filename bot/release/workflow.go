@@ -144,6 +144,7 @@ func (w *Workflow) Check(ctx context.Context, s bot.Spec, facts []bot.Fact) ([]b
 		if order, err = Order(ctx, w.catalog, w.ledger, d.Target, d.To); err != nil {
 			return nil, err
 		}
+		order = append(order, Vet(ctx, deployer, d.To)...)
 	}
 	marks, err := w.ledger.Bad(ctx, d.Target)
 	if err != nil || len(marks) == 0 {

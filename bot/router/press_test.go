@@ -9,7 +9,6 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/bottest"
 	"quarterdeck/bot/outbox"
-	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
 )
 
@@ -96,7 +95,7 @@ func TestButtonOfTheCardElsewhere(t *testing.T) {
 	// Decided in one place, disarmed in all.
 	for _, channel := range []bot.ChannelID{talk.Main(), "x:private-dev"} {
 		_, err := talk.Wait(t.Context(), "the card in "+string(channel)+" without an answer to give", func(p bottest.Post) bool {
-			return p.Channel == channel && p.Card.Key == run.CardKey(1) && p.Card.State == bot.Succeeded &&
+			return p.Channel == channel && p.Card.Key == bot.RunCardKey(1) && p.Card.State == bot.Succeeded &&
 				!slices.ContainsFunc(p.Card.Buttons, func(b bot.Button) bool { return b.Token == approve })
 		})
 		if err != nil {

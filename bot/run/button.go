@@ -127,7 +127,7 @@ func (e *Engine) lookedAt(tx store.Tx, r *bot.Run, c bot.Call, a bot.Answer) err
 		return bot.Errorf(bot.Conflict, "#%d was planned anew and %s; look at it again, then %s it", r.Number, what, a)
 	}
 	age := e.Clock.Now().Sub(first.Shown)
-	version, here, err := outbox.Shown(tx, c.Channel, CardKey(r.Number))
+	version, here, err := outbox.Shown(tx, c.Channel, bot.RunCardKey(r.Number))
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (e *Engine) lookedAt(tx store.Tx, r *bot.Run, c bot.Call, a bot.Answer) err
 		return nil
 	}
 	for _, p := range r.Places {
-		version, found, err := outbox.Shown(tx, p.Channel, CardKey(r.Number))
+		version, found, err := outbox.Shown(tx, p.Channel, bot.RunCardKey(r.Number))
 		if err != nil {
 			return err
 		}

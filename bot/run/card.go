@@ -10,9 +10,6 @@ import (
 	"quarterdeck/bot/store"
 )
 
-// CardKey gives the key of a run's card.
-func CardKey(number int64) string { return fmt.Sprintf("run/%d", number) }
-
 // show enqueues the run's card, in a new version, to every place it is shown.
 // The run must be put afterwards.
 func (e *Engine) show(tx store.Tx, r *bot.Run) error {
@@ -225,7 +222,7 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		e.showBroken(r, &card)
 	}
 	twice(r, &card)
-	card.Key, card.Version, card.Run, card.State = CardKey(r.Number), r.Card, r.Number, r.State
+	card.Key, card.Version, card.Run, card.State = bot.RunCardKey(r.Number), r.Card, r.Number, r.State
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
 }

@@ -369,7 +369,7 @@ func TestSettleTimeAfterAFailedCall(t *testing.T) {
 	// Nor does a cancellation hurry it: it would stop what cannot be seen yet.
 	h.mustSay(dev, "cancel")
 	r.await("the cancellation to be on the card", func() bool {
-		return h.chat.card(channel, run.CardKey(n)).State == bot.Cancelling
+		return h.chat.card(channel, bot.RunCardKey(n)).State == bot.Cancelling
 	})
 	if after, err := h.Get(t.Context(), n); err != nil || after.WakeAt.Before(got.Silent.Add(time.Hour)) {
 		t.Errorf("after the cancellation it looks again at %s (%v)", after.WakeAt, err)

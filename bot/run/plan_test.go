@@ -100,7 +100,7 @@ func TestLookAgain(t *testing.T) {
 func (r *rig) shownVersion(channel bot.ChannelID, number int64) (version int64) {
 	r.t.Helper()
 	err := r.store.View(context.Background(), func(rd store.Reader) (err error) {
-		version, _, err = outbox.Shown(rd, channel, run.CardKey(number))
+		version, _, err = outbox.Shown(rd, channel, bot.RunCardKey(number))
 		return err
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func onOwnCard(r store.Reader, run *bot.Run, p Press, m bot.Message) (bool, erro
 		return true, nil // shown to nobody but the account that presses
 	}
 	for _, place := range run.Places {
-		ref, version, noted, err := outbox.At(r, place.Channel, CardKey(run.Number))
+		ref, version, noted, err := outbox.At(r, place.Channel, bot.RunCardKey(run.Number))
 		switch {
 		case err != nil:
 			return false, err

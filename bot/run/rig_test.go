@@ -505,7 +505,7 @@ func (h *host) token(number int64, label string) string {
 	h.rig.t.Helper()
 	token := ""
 	h.rig.await(fmt.Sprintf("a button %s of #%d", label, number), func() bool {
-		for _, b := range h.chat.card(channel, run.CardKey(number)).Buttons {
+		for _, b := range h.chat.card(channel, bot.RunCardKey(number)).Buttons {
 			if b.Label == label {
 				token = b.Token
 			}
@@ -612,7 +612,7 @@ func (h *host) shows(number int64, what string, ok func(bot.Card) bool) bot.Card
 	h.rig.t.Helper()
 	var card bot.Card
 	h.rig.await("a card of #"+fmt.Sprint(number)+" with "+what, func() bool {
-		card = h.chat.card(channel, run.CardKey(number))
+		card = h.chat.card(channel, bot.RunCardKey(number))
 		return ok(card)
 	})
 	return card

@@ -76,6 +76,9 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	if noop == "" {
+		order = append(order, release.Vet(ctx, deployer, to)...)
+	}
 	warnings := slices.Clone(preview.Warnings)
 	if live.Deploying != "" {
 		warnings = append(warnings, live.Deploying+" is being deployed there now")
@@ -123,7 +126,14 @@ func (d planner) resolve(ctx context.Context, deployer provider.Deployer, t bot.
 		if len(there.Mixed) > 0 || there.Deploying != "" {
 			return provider.Artefact{}, bot.Errorf(bot.Conflict, "%s has no single live release now; name a version", other)
 		}
-		return deployer.Resolve(ctx, there.Artefact.Version)
+		a, err := deployer.Resolve(ctx, there.Artefact.Version)
+		if err == nil && a.ID != there.Artefact.ID && len(a.Parts) == 0 {
+			// The name went on to another release since, as a tag can.
+			if same, err := deployer.Resolve(ctx, there.Artefact.ID); err == nil && same.ID == there.Artefact.ID {
+				return same, nil
+			}
+		}
+		return a, err
 	}
 	a, err := deployer.Resolve(ctx, version)
 	if err != nil || version != "latest" {

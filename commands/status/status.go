@@ -108,7 +108,11 @@ func row(ctx context.Context, c *provider.Catalog, l *release.Ledger, t bot.Targ
 	if now == "" && live.Deploying != "" {
 		now = live.Deploying + " being deployed by somebody else"
 	}
-	return []string{t.String(), version, fmt.Sprintf("%d/%d", live.Healthy, live.Desired), since, now}, true
+	up := fmt.Sprintf("%d/%d", live.Healthy, live.Desired)
+	if live.Uncounted {
+		up = "-"
+	}
+	return []string{t.String(), version, up, since, now}, true
 }
 
 // sinceWhen gives since when that is live: what the provider says, else what our
