@@ -132,18 +132,8 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 		return m, false
 	case "app_home_opened":
 		return e.opened(p)
-	case "app_uninstalled":
-		s.lose("the app was uninstalled from the workspace")
-		return m, false
-	case "tokens_revoked":
-		var revoked struct {
-			Tokens struct {
-				Bot []string `json:"bot"`
-			} `json:"tokens"`
-		}
-		if json.Unmarshal(p.Event, &revoked) == nil && len(revoked.Tokens.Bot) > 0 {
-			s.lose("the bot's token was revoked") // of others' tokens nothing is lost
-		}
+	case "app_uninstalled", "tokens_revoked":
+		s.ended(e.Type, p)
 		return m, false
 	case "app_mention":
 	case "message":
@@ -159,9 +149,11 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 	if user == "" || user == s.own() {
 		return m, false
 	}
+	// The workspace that the event is for is ours also by its organisation.
+	home := func(t string) bool { return s.ours(t) || t == p.TeamID && s.ours(p.EnterpriseID) }
 	team := p.TeamID
 	for _, t := range []string{e.Team, e.UserTeam, e.SourceTeam} {
-		if t != "" && !slices.Contains(s.config.Teams, t) {
+		if t != "" && !home(t) {
 			team = t // the sender's own, which is not ours
 		} else if t != "" && team == p.TeamID {
 			team = t
@@ -169,7 +161,7 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 	}
 	m = incoming{id: "event/" + p.EventID, team: team, enterprise: p.EnterpriseID, user: user, channel: text(e.Channel), thread: e.ThreadTS,
 		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), event: true, shared: p.IsExtShared}
-	if !slices.Contains(s.config.Teams, team) {
+	if !home(team) {
 		m.enterprise = "" // that of the installation, not of a stranger
 	}
 	return m, true
@@ -393,6 +385,27 @@ const rateLimited = "app_rate_limited"
 // an hour (docs.slack.dev/apis/events-api). What is held back never comes.
 func (s *chat) rateLimited() {
 	s.logger().Error("Slack holds events back, because there were more than 30,000 in an hour; what is held back is lost")
+}
+
+// ended takes an event that says that an installation of the app, or a token, is
+// no more. That of another workspace, where an app is installed in several, takes
+// nothing from ours.
+func (s *chat) ended(what string, p outer) {
+	if !s.ours(p.TeamID) && !s.ours(p.EnterpriseID) {
+		return
+	}
+	if what == "app_uninstalled" {
+		s.lose("the app was uninstalled from the workspace")
+		return
+	}
+	var revoked struct {
+		Tokens struct {
+			Bot []string `json:"bot"`
+		} `json:"tokens"`
+	}
+	if json.Unmarshal(p.Event, &revoked) == nil && len(revoked.Tokens.Bot) > 0 {
+		s.lose("the bot's token was revoked") // of others' tokens nothing is lost
+	}
 }
 
 // lose notes that the bot can do nothing in Slack any more until it is installed
