@@ -63,12 +63,12 @@ func (c *channels) shared(ctx context.Context, channel string) (bool, error) {
 // from: "member" where nobody else reads along or the channel is configured.
 func (s *chat) outside(ctx context.Context, p incoming) bot.Standing {
 	switch {
-	case p.channel == "" || strings.HasPrefix(p.channel, "D") || slices.Contains(s.config.Shared, p.channel):
+	case slices.Contains(s.config.Shared, p.channel):
 		return bot.Member
-	case p.event && p.shared:
+	case p.shared:
 		return bot.External // others read and may write there
-	case p.event:
-		return bot.Member
+	case p.event || p.channel == "" || strings.HasPrefix(p.channel, "D"):
+		return bot.Member // a direct conversation is the bot's own, or one where it can post nothing
 	}
 	shared, err := s.channels.shared(ctx, p.channel)
 	if err != nil {

@@ -2,6 +2,9 @@ package slackchat
 
 import (
 	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -71,5 +74,49 @@ func TestPrivateFileNotTaken(t *testing.T) {
 		if len(said) != 1 || said[0].Channel != "D"+user || said[0].Thread != "" {
 			t.Errorf("asked in %s, it is said in %+v", thread, said)
 		}
+	}
+}
+
+// In a direct conversation of two people, one of whom may be from outside, only
+// who asked is told anything.
+func TestAskedBetweenTwoPeople(t *testing.T) {
+	w := newWorld(t)
+	sent, err := w.Slash(w.ctx, fakeslack.Way{}, "UDEV", "DTWO", "deploy shop v2 prod")
+	if err != nil || !sent.Acked {
+		t.Fatal(sent, err)
+	}
+	id := w.came(t, 1)[0].ID
+	if _, err := w.chat.Deliver(w.ctx, bot.Delivery{Channel: "slack:DTWO", Card: bot.Card{Key: "run/1", ReplyTo: id, Title: "#1 deploy shop v2 to prod"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range w.Messages("DTWO") {
+		if m.For != "UDEV" {
+			t.Errorf("everybody there is told %q", m.Text)
+		}
+	}
+}
+
+// Whoever reaches the listener cannot fill the log.
+func TestForgedRequestsAreCounted(t *testing.T) {
+	var log strings.Builder
+	_, s, clock := quiet(t, Config{Mode: modeHTTP})
+	s.o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	forge := func() {
+		for range 1000 {
+			w := httptest.NewRecorder()
+			s.signed(eventOf).ServeHTTP(w, httptest.NewRequest("POST", "/slack/events", strings.NewReader(`{"type":"event_callback"}`)))
+			if w.Code != http.StatusUnauthorized {
+				t.Fatal(w.Code)
+			}
+		}
+	}
+	forge()
+	clock.Advance(forgedEvery)
+	forge()
+	if n := strings.Count(log.String(), "did not sign"); n != 2 {
+		t.Errorf("the log tells of it %d times", n)
+	}
+	if n := s.Connection().Forged; n != 2000 {
+		t.Errorf("%d were counted", n)
 	}
 }
