@@ -24,6 +24,10 @@ type Message struct {
 	// on, as Chat.Deliver gave it; OnHome for what the account sees when it opens
 	// the bot by itself; "" where the network does not say.
 	On string `json:"on,omitempty"`
+	// Bound is the digest of the run that the account was shown when it was asked
+	// for what Text answers, "" where it was shown none. The line does nothing for
+	// a run that has another by then.
+	Bound string `json:"bound,omitempty"`
 	// Code is a one-time code of a second factor that came with the message. It
 	// is checked when the message is received and never stored; what came of it
 	// is Factor.

@@ -153,16 +153,20 @@ func (s *chat) whisper(ctx context.Context, api *slack.Client, d bot.Delivery, c
 // says so in the channel; a response URL alone is used up before a run ends.
 func (s *chat) answer(ctx context.Context, api *slack.Client, d bot.Delivery, m message, cause error) (ref string, err error) {
 	if d.To == "" {
+		everybody := "in_channel"
+		if strings.HasPrefix(d.Channel.Local(), "D") { // of two people, of whom one may be from outside
+			everybody = "ephemeral"
+		}
 		if user := s.answers.asker(d.Card.ReplyTo); user != "" {
 			if ref, err := s.direct(ctx, api, user, m); err == nil {
-				_ = s.hooked(ctx, d, "in_channel", render(bot.Card{Title: d.Card.Title, Tone: d.Card.Tone,
+				_ = s.hooked(ctx, d, everybody, render(bot.Card{Title: d.Card.Title, Tone: d.Card.Tone,
 					Text: "I am no member of this channel, so the card of this is in a direct message to who asked. Invite me to have it here."}, inChannel)) // the card is there
 				return ref, nil
 			} else if bot.KindOf(err) == bot.Busy {
 				return "", err
 			}
 		}
-		if err := s.hooked(ctx, d, "in_channel", m); err == nil || bot.KindOf(err) == bot.Busy {
+		if err := s.hooked(ctx, d, everybody, m); err == nil || bot.KindOf(err) == bot.Busy {
 			return "", err
 		}
 		return "", translated("slack.post", cause)

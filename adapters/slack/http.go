@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -83,8 +84,7 @@ func (s *chat) signed(read reader) http.Handler {
 			return
 		}
 		if err := s.verify(r.Header, body); err != nil {
-			s.tally.forged.Add(1)
-			s.logger().Warn("a request that Slack did not sign was refused", "path", r.URL.Path, "err", err)
+			s.forged(r.URL.Path, err)
 			http.Error(w, "not signed by Slack", http.StatusUnauthorized)
 			return
 		}
@@ -132,6 +132,19 @@ func (s *chat) signed(read reader) http.Handler {
 			answer(w, nil)
 		}
 	})
+}
+
+// forgedEvery is how often at most the log tells of forged requests: anybody can
+// send them. All are counted.
+const forgedEvery = time.Minute
+
+func (s *chat) forged(path string, err error) {
+	all, now := s.tally.forged.Add(1), s.o.Clock.Now().UnixMicro()
+	last := s.tally.warned.Load()
+	if last != 0 && now-last < forgedEvery.Microseconds() && now >= last || !s.tally.warned.CompareAndSwap(last, now) {
+		return
+	}
+	s.logger().Warn("a request that Slack did not sign was refused", "path", path, "err", err, "all", all)
 }
 
 func answer(w http.ResponseWriter, body []byte) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sourcegraph/conc"
+
 	"quarterdeck/bot"
 )
 
@@ -27,6 +29,7 @@ type incoming struct {
 	on         string // the message that the button was on
 	edited     bool
 	automated  bool
+	event      bool   // an event, which says whether its channel is shared
 	shared     bool   // in a channel that is shared with another organisation
 	hook       string // the response URL
 	trigger    string // opens one form, once, within three seconds
@@ -129,18 +132,8 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 		return m, false
 	case "app_home_opened":
 		return e.opened(p)
-	case "app_uninstalled":
-		s.lose("the app was uninstalled from the workspace")
-		return m, false
-	case "tokens_revoked":
-		var revoked struct {
-			Tokens struct {
-				Bot []string `json:"bot"`
-			} `json:"tokens"`
-		}
-		if json.Unmarshal(p.Event, &revoked) == nil && len(revoked.Tokens.Bot) > 0 {
-			s.lose("the bot's token was revoked") // of others' tokens nothing is lost
-		}
+	case "app_uninstalled", "tokens_revoked":
+		s.ended(e.Type, p)
 		return m, false
 	case "app_mention":
 	case "message":
@@ -156,17 +149,19 @@ func (s *chat) event(p outer) (m incoming, ok bool) {
 	if user == "" || user == s.own() {
 		return m, false
 	}
+	// The workspace that the event is for is ours also by its organisation.
+	home := func(t string) bool { return s.ours(t) || t == p.TeamID && s.ours(p.EnterpriseID) }
 	team := p.TeamID
 	for _, t := range []string{e.Team, e.UserTeam, e.SourceTeam} {
-		if t != "" && !slices.Contains(s.config.Teams, t) {
+		if t != "" && !home(t) {
 			team = t // the sender's own, which is not ours
 		} else if t != "" && team == p.TeamID {
 			team = t
 		}
 	}
 	m = incoming{id: "event/" + p.EventID, team: team, enterprise: p.EnterpriseID, user: user, channel: text(e.Channel), thread: e.ThreadTS,
-		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), shared: p.IsExtShared}
-	if !slices.Contains(s.config.Teams, team) {
+		text: s.unaddressed(e.Text), edited: present(e.Edited), automated: e.BotID != "" || present(e.BotProfile), event: true, shared: p.IsExtShared}
+	if !home(team) {
 		m.enterprise = "" // that of the installation, not of a stranger
 	}
 	return m, true
@@ -279,15 +274,25 @@ func (s *chat) message(ctx context.Context, p incoming) bot.Message {
 		home = p.enterprise // users of an organisation are the same in all its workspaces
 	}
 	standing := bot.Automated
-	switch {
-	case p.automated:
-	case p.shared && !slices.Contains(s.config.Shared, p.channel):
-		standing = bot.External // others read and may write there
-	default:
-		standing = s.people.standing(ctx, p.team, p.enterprise, p.user)
+	if !p.automated {
+		standing = s.standing(ctx, p)
 	}
 	return bot.Message{ID: Network + ":" + p.id, Account: bot.AccountID(Network + ":" + home + "/" + p.user), Standing: standing,
 		Channel: bot.ChannelID(Network + ":" + p.channel), Thread: p.thread, Text: plain(p.text), Press: p.press, On: p.on, Edited: p.edited}
+}
+
+// standing says what Slack vouches for about the sender of a payload, there where
+// it was sent. Both questions are put at once, for there is little time.
+func (s *chat) standing(ctx context.Context, p incoming) bot.Standing {
+	var there bot.Standing
+	var place conc.WaitGroup
+	place.Go(func() { there = s.outside(ctx, p) })
+	standing := s.people.standing(ctx, p.team, p.enterprise, p.user)
+	place.Wait()
+	if standing == bot.Member {
+		return there
+	}
+	return standing
 }
 
 // taken is what to acknowledge a payload with.
@@ -380,6 +385,27 @@ const rateLimited = "app_rate_limited"
 // an hour (docs.slack.dev/apis/events-api). What is held back never comes.
 func (s *chat) rateLimited() {
 	s.logger().Error("Slack holds events back, because there were more than 30,000 in an hour; what is held back is lost")
+}
+
+// ended takes an event that says that an installation of the app, or a token, is
+// no more. That of another workspace, where an app is installed in several, takes
+// nothing from ours.
+func (s *chat) ended(what string, p outer) {
+	if !s.ours(p.TeamID) && !s.ours(p.EnterpriseID) {
+		return
+	}
+	if what == "app_uninstalled" {
+		s.lose("the app was uninstalled from the workspace")
+		return
+	}
+	var revoked struct {
+		Tokens struct {
+			Bot []string `json:"bot"`
+		} `json:"tokens"`
+	}
+	if json.Unmarshal(p.Event, &revoked) == nil && len(revoked.Tokens.Bot) > 0 {
+		s.lose("the bot's token was revoked") // of others' tokens nothing is lost
+	}
 }
 
 // lose notes that the bot can do nothing in Slack any more until it is installed

@@ -106,13 +106,14 @@ type chat struct {
 	ever  [sockets]bool // which were
 	gone  bool          // Slack took the bot's token away
 
-	people  *people
-	groups  *groups
-	answers *answers
-	pace    *pace
-	spacing *spacing
-	gate    *gate
-	tally   tally
+	people   *people
+	groups   *groups
+	channels *channels
+	answers  *answers
+	pace     *pace
+	spacing  *spacing
+	gate     *gate
+	tally    tally
 }
 
 func open(o bot.ChatOptions) (*chat, error) {
@@ -174,7 +175,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	s.o, s.base = o, base
 	s.answers, s.pace, s.spacing = newAnswers(o.Clock), newPace(o.Clock), newSpacing()
 	s.gate = newGate(bot.SystemClock{}, s.spacing)
-	s.people, s.groups = newPeople(s), newGroups(s)
+	s.people, s.groups, s.channels = newPeople(s), newGroups(s), newChannels(s)
 	return s, nil
 }
 

@@ -192,7 +192,10 @@ func (s *chat) noteSocket(evt socketmode.Event, n int) {
 }
 
 // tally counts what those who watch the bot want to know of.
-type tally struct{ unreadable, forged, others atomic.Int64 }
+type tally struct {
+	unreadable, forged, others atomic.Int64
+	warned                     atomic.Int64 // when the log last told of a forged request, in microseconds
+}
 
 // unreadable counts and logs a payload of which nothing can be made. It is
 // acknowledged, or it would come again for ever.

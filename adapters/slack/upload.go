@@ -98,6 +98,7 @@ func (s *chat) attach(ctx context.Context, api *slack.Client, d bot.Delivery, u 
 			return "", translated("slack.attach", err)
 		}
 		channel, ts = direct.ID, ""
+		d.Channel, d.Thread = bot.ChannelID(Network+":"+channel), "" // whatever else is said of it too
 	}
 	if err := s.busy("post "+channel, postEvery, postBurst); err != nil {
 		return "", err

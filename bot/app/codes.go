@@ -71,5 +71,6 @@ func (a *App) confide(ctx context.Context, d bot.Delivery) (err error) {
 // one-time code of its account; see router.Router.NeedsCode. It is for chat
 // networks with forms, and for a bot that runs.
 func (a *App) NeedsCode(ctx context.Context, m bot.Message) bool {
-	return a.current().guide.Router.NeedsCode(ctx, m)
+	_, needed := a.current().guide.Router.NeedsCode(ctx, m)
+	return needed
 }

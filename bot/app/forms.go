@@ -10,8 +10,7 @@ import (
 
 // newForms gives the forms of a's configuration.
 func (a *App) newForms(r *router.Router) *form.Forms {
-	up, _ := any(r).(form.StepUp) // the router says what needs a second factor, where it checks any
-	return form.New(form.Config{Router: r, Catalog: a.Catalog, Permissions: a.Actions.Permissions(), StepUp: up})
+	return form.New(form.Config{Router: r, Catalog: a.Catalog, Permissions: a.Actions.Permissions(), StepUp: r})
 }
 
 // forms implements bot.Forms by what the bot works by now. There are none before

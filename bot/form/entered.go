@@ -22,7 +22,7 @@ func (f *Forms) Entered(ctx context.Context, e bot.Entry) (bot.Message, map[stri
 	case k.Used != "" && k.Used != e.ID:
 		return bot.Message{}, nil, errGone()
 	}
-	m := bot.Message{ID: e.ID, Account: e.Account, Standing: e.Standing, Channel: k.Channel, Thread: k.Thread, Press: k.Press, On: k.On, Text: k.Line}
+	m := bot.Message{ID: e.ID, Account: e.Account, Standing: e.Standing, Channel: k.Channel, Thread: k.Thread, Press: k.Press, On: k.On, Text: k.Line, Bound: k.Bound}
 	values := map[string]string{}
 	for _, name := range k.Inputs { // nothing else was asked for
 		values[name] = strings.TrimSpace(e.Values[name])

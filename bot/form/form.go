@@ -4,6 +4,7 @@
 package form
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -20,9 +21,9 @@ import (
 // StepUp knows what needs a second factor. Safe for concurrent use.
 type StepUp interface {
 	// NeedsCode reports whether m, a line or a pressed button, will be refused
-	// without a one-time code and has none. It must be quick: a form has to be
-	// open within three seconds.
-	NeedsCode(ctx context.Context, m bot.Message) bool
+	// without a one-time code and has none, and what it is for. It must be quick: a
+	// form has to be open within three seconds.
+	NeedsCode(ctx context.Context, m bot.Message) (router.Wanted, bool)
 }
 
 // Config is what Forms work with.
@@ -82,10 +83,8 @@ func (f *Forms) Form(ctx context.Context, m bot.Message) (bot.Form, bool) {
 	if m.Press == "" {
 		form, needed = f.lacking(who, m, &k)
 	}
-	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) && f.StepUp.NeedsCode(ctx, m) {
-		k.Line, needed = f.Router.Hidden(m.Text), true
-		form = bot.Form{Title: "Second factor", Text: "This needs a one-time code of your second factor.", Submit: "Confirm",
-			Inputs: []bot.Input{codeInput()}}
+	if !needed && f.StepUp != nil && (m.Press != "" || len(m.Text) <= grammar.MaxLine) {
+		form, needed = f.code(ctx, m, &k)
 	}
 	if !needed || !f.allow(who.Person) {
 		return bot.Form{}, false
@@ -126,6 +125,21 @@ func (f *Forms) lacking(who bot.Identity, m bot.Message, k *kept) (bot.Form, boo
 	}
 	name := sentenceCase(d.Command.Name)
 	return bot.Form{Title: name, Text: text, Inputs: inputs, Submit: name}, true
+}
+
+// code gives the form for the code that m lacks. It says what the code is for,
+// and what is sent counts for that alone.
+func (f *Forms) code(ctx context.Context, m bot.Message, k *kept) (bot.Form, bool) {
+	w, needed := f.StepUp.NeedsCode(ctx, m)
+	if !needed {
+		return bot.Form{}, false
+	}
+	k.Line, k.Bound = f.Router.Hidden(w.Line), w.Bound
+	text := "This needs a one-time code of your second factor."
+	if what := cmp.Or(w.What, k.Line); what != "" {
+		text += " It is for: " + what
+	}
+	return bot.Form{Title: "Second factor", Text: text, Submit: "Confirm", Inputs: []bot.Input{codeInput()}}, true
 }
 
 func codeInput() bot.Input {

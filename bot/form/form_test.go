@@ -84,8 +84,8 @@ func (d *deployer) Releases(context.Context, int) ([]provider.Release, error) {
 // stepUp needs a factor for what holds a word.
 type stepUp string
 
-func (s stepUp) NeedsCode(_ context.Context, m bot.Message) bool {
-	return strings.Contains(m.Text+m.Press, string(s))
+func (s stepUp) NeedsCode(_ context.Context, m bot.Message) (router.Wanted, bool) {
+	return router.Wanted{Line: m.Text}, strings.Contains(m.Text+m.Press, string(s))
 }
 
 type world struct {

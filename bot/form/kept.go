@@ -31,6 +31,7 @@ type kept struct {
 	Inputs  []string      `json:"inputs"`
 	Command string        `json:"command,omitempty"`
 	Line    string        `json:"line,omitempty"`
+	Bound   string        `json:"bound,omitempty"`
 	Press   string        `json:"press,omitempty"`
 	On      string        `json:"on,omitempty"`
 	// Used is the Message.ID of what was made of it, "" while nothing was.

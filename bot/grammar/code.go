@@ -14,6 +14,10 @@ var unread = regexp.MustCompile(`(?i)[-\x{2010}-\x{2015}\x{2212}\x{FE58}\x{FE63}
 // codeDigits is how long the codes of authenticators are.
 const codeDigits = 6
 
+// bare finds a code that stands by itself where --code was forgotten, whole or as
+// half of "123 456".
+var bare = regexp.MustCompile(`(?i)^(?:code[:=])?([0-9]{3}|[0-9]{6})$`)
+
 // cut is a part of a line that is to go, from one byte offset to another.
 type cut struct{ from, to int }
 
@@ -21,7 +25,8 @@ type cut struct{ from, to int }
 // what --code is given anywhere on it, and the words of an argument that is a
 // code. It works on every line, also on one that does not parse: a code that stays
 // would be stored while it may still be used, so that six digits behind an option
-// that the command does not have go too. The rest is the line without it. own reports that the code is the command's own argument, which
+// that the command does not have go too, and so do those that stand by themselves behind
+// the number of a run: "approve 12 123456" brings a code. The rest is the line without it. own reports that the code is the command's own argument, which
 // is to say that it is of an authenticator that is being enrolled. Of several
 // codes all go and the first is given.
 func (g *Grammar) TakeCode(line string) (rest, code string, own bool) {
@@ -32,17 +37,24 @@ func (g *Grammar) TakeCode(line string) (rest, code string, own bool) {
 		own = slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type == bot.TypeCode })
 		begin = heads[n-1].end
 	}
-	var known []string
+	var known, flags []string
 	for _, p := range optionsOf(c) {
 		known = append(known, p.Name)
+		if p.Type == bot.TypeFlag {
+			flags = append(flags, p.Name)
+		}
 	}
 	// "totp cnofirm 123456" holds a code all the same.
 	digits := n == 0 && len(heads) > 0 && g.takesCode(heads[0].text)
-	if !own && !digits && !strings.ContainsFunc(line, dash) {
+	// Behind the run that a command is about nothing else can be digits.
+	spare := n > 0 && len(c.Params) > 0 && !slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type != bot.TypeRun })
+	if !own && !digits && !spare && !strings.ContainsFunc(line, dash) {
 		return line, "", false
 	}
 	var cuts []cut
-	var codes, words []string
+	var codes, words, loose []string
+	var looseCuts []cut
+	args := 0
 	s := scanner{line: line, at: begin}
 	for s.skipSpace(); !s.done(); s.skipSpace() {
 		start := s.at
@@ -63,8 +75,19 @@ func (g *Grammar) TakeCode(line string) (rest, code string, own bool) {
 			if !w.valued {
 				value = s.codeAhead()
 			}
+			// A quotation mark before the code that is never closed.
+			if m := unread.FindStringSubmatchIndex(line[start:]); value == "" && m != nil && m[0] == 0 && start+m[1] > s.at {
+				value, s.at = line[start+m[2]:start+m[3]], start+m[1]
+			}
 			codes, cuts = append(codes, value), append(cuts, cut{start, s.at})
 		case w.option != "" && slices.Contains(known, w.option):
+			if spare && !w.valued && !slices.Contains(flags, w.option) && !s.optionAhead() {
+				s.skipSpace()
+				back := s.at
+				if _, err := s.next(); err != nil { // its value
+					s.at = back
+				}
+			}
 		case w.option != "":
 			behind := start + strings.IndexByte(line[start:s.at]+"=", '=')
 			value := w.text
@@ -79,7 +102,16 @@ func (g *Grammar) TakeCode(line string) (rest, code string, own bool) {
 			}
 		case own, digits && digitsOnly(w.text):
 			words, cuts = append(words, w.text), append(cuts, cut{start, s.at})
+		case spare:
+			if m := bare.FindStringSubmatch(w.text); args >= len(c.Params) && m != nil {
+				loose, looseCuts = append(loose, m[1]), append(looseCuts, cut{start, s.at})
+			}
+			args++
 		}
+	}
+	if joined := strings.Join(loose, ""); len(joined) == codeDigits {
+		codes, cuts = append(codes, joined), append(cuts, looseCuts...)
+		slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
 	}
 	if len(words) > 0 {
 		codes = append([]string{strings.Join(words, "")}, codes...)

@@ -17,7 +17,8 @@ func enrolling(t testing.TB) *grammar.Grammar {
 	g, err := grammar.New([]bot.Command{
 		read(bot.Command{Name: "totp confirm", Summary: "confirm it", Permission: "p", Params: []bot.Param{{Name: "code", Type: bot.TypeCode, Optional: true, Help: "the code"}}}),
 		read(bot.Command{Name: "show", Summary: "show it", Permission: "p", Options: []bot.Param{{Name: "last", Type: bot.TypeText, Help: "how many"}}}),
-		read(bot.Command{Name: "approve", Summary: "approve it", Permission: "p", Params: []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run"}}}),
+		read(bot.Command{Name: "approve", Summary: "approve it", Permission: "p", Params: []bot.Param{{Name: "run", Type: bot.TypeRun, Optional: true, Help: "the run"}},
+			Options: []bot.Param{{Name: "note", Type: bot.TypeText, Help: "a note"}, {Name: "quiet", Type: bot.TypeFlag, Help: "say nothing"}}}),
 	}, names{})
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +44,20 @@ func TestTakeCode(t *testing.T) {
 		{"aprove 12 --code 123456", "aprove 12", "123456", false},
 		{`approve 12 --reason "not closed --code 123456`, `approve 12 --reason "not closed`, "123456", false},
 		{`approve 12 --reason "no"space --code 123456 --reason`, `approve 12 --reason "no"space --reason`, "123456", false},
+		{`approve 12 --code "123456`, "approve 12", "123456", false},
+		{`approve 12 --code "123 456 --reason x`, "approve 12 --reason x", "123456", false},
 		{"approve 12 --cdoe 123456", "approve 12 --cdoe", "", false}, // for the grammar to say what is meant
 		{"approve 12 --otp=123456", "approve 12 --otp", "", false},
+		{"approve 12 123456", "approve 12", "123456", false}, // the option is forgotten
+		{"approve #12 123 456", "approve #12", "123456", false},
+		{"approve 12 code:123456", "approve 12", "123456", false},
+		{"approve 12 Code=123456 --reason x", "approve 12 --reason x", "123456", false},
+		{"approve 12 code 123456", "approve 12 code", "123456", false}, // for the grammar to say what is one too many
+		{"approve 123456", "approve 123456", "", false},                // a run
+		{"approve 12 --note 123456", "approve 12 --note 123456", "", false},
+		{"approve 12 --quiet 123456", "approve 12 --quiet", "123456", false},
+		{"approve 12 13", "approve 12 13", "", false},
+		{"show 12 123456", "show 12 123456", "", false},
 		{"show --last 123456", "show --last 123456", "", false},
 		{`show --last "--code 123456"`, `show --last "--code 123456"`, "", false},
 		{"totp confirm 123456", "totp confirm", "123456", true},

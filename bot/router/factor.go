@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/run"
@@ -77,50 +79,74 @@ func (r *Router) store(ctx context.Context, m *bot.Message, shown *stepup.Shown)
 	return fresh, err
 }
 
+// Wanted is what a one-time code is wanted for. Somebody gives a code for what they
+// are shown, so an answer that brings one is bound to the run that they saw.
+type Wanted struct {
+	Line  string // what is to come with the code, which names its run; "" for a button
+	Bound string // the digest of that run; "" for a button, which is bound itself, and for what is no answer
+	What  string // in a few words what it would do; "" where Line says it
+}
+
 // NeedsCode reports whether the line or the pressed button must come with a
 // one-time code of its account to be done, and has none: so that a network with
 // forms can ask for it. It does nothing with the message, keeps nothing of it, and
 // gives false for what it cannot tell and for what the account may not know of;
 // whether a code is needed is judged again when it is acted on.
-func (r *Router) NeedsCode(ctx context.Context, m bot.Message) bool {
+func (r *Router) NeedsCode(ctx context.Context, m bot.Message) (w Wanted, needed bool) {
 	r = r.now.Load()
 	if r.Codes == nil || m.Code != "" {
-		return false
+		return w, false
 	}
 	who, err := r.Directory.Identify(ctx, m.Account, m.Standing)
 	if err != nil || !who.Known() {
-		return false
+		return w, false
 	}
 	text, code, own := r.Grammar.TakeCode(m.Text)
+	w.Line = text
 	if m.Press != "" {
 		pressed, err := r.Engine.Pressed(ctx, m)
 		if err != nil {
-			return false
+			return w, false
 		}
 		text = pressed.Line
 	}
 	p, err := r.Grammar.ParseFor(text, r.Visible(who))
 	if err != nil || code != "" {
-		return false
+		return w, false
 	}
 	c := r.call(m, who, p)
 	if own {
-		return true
+		return w, true
 	}
 	if p.Command.Name == "totp enrol" { // the present one must be shown for another
 		since, err := r.Codes.Since(ctx, who.Person)
-		return err == nil && !since.IsZero()
+		return w, err == nil && !since.IsZero()
 	}
 	_, _, d, err := r.decide(c, p.Command)
 	switch {
 	case err != nil || !d.Allowed:
-		return false
+		return w, false
 	case p.Command.Answer != nil:
 		answers := []bot.Answer{bot.AnswerApprove, bot.AnswerConfirm, bot.AnswerReview}
 		a := bot.Answer(p.Command.Name)
-		return slices.Contains(answers, a) && r.Engine.NeedsCode(ctx, c, a, c.Args.Run())
+		if !slices.Contains(answers, a) {
+			return w, false
+		}
+		of, needed := r.Engine.NeedsCode(ctx, c, a, c.Args.Run())
+		if !needed {
+			return w, false
+		}
+		w.What = fmt.Sprintf("%s #%d: %s", a, of.Number, of.Plan.Summary)
+		if m.Press != "" {
+			return Wanted{What: w.What}, true
+		}
+		w.Bound = of.Digest
+		if c.Args.Run() == 0 {
+			w.Line = fmt.Sprintf("%s %d%s", a, of.Number, strings.TrimPrefix(p.Line, p.Command.Name))
+		}
+		return w, true
 	case p.Command.Plan == nil || c.DryRun:
-		return false
+		return w, false
 	}
-	return run.AskerShows(d.Needs, c.BreakGlass != "")
+	return w, run.AskerShows(d.Needs, c.BreakGlass != "")
 }

@@ -400,7 +400,7 @@ func (r *Router) guarded(ctx context.Context, m bot.Message, request string) (er
 // road is the one direction a message flows.
 func (r *Router) road(ctx context.Context, m bot.Message, request string) error {
 	c := bot.Call{ID: request, Message: m.ID, Channel: m.Channel, Thread: m.Thread, At: r.Clock.Now(), Line: m.Text,
-		Factor: m.Factor, Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
+		Factor: m.Factor, Bound: m.Bound, Who: bot.Identity{Account: m.Account, Standing: m.Standing}}
 	err := r.genuine(m)
 	if m.Press == "" { // once more: what is a secret may have become known since
 		m.Text = r.Hidden(m.Text)

@@ -112,6 +112,7 @@ type world struct {
 	clock *clock
 	dir   string
 	app   *app.App
+	forms bot.Forms // as the network is given them
 }
 
 // friendly and hostile make a network and the clock of the bot on it.
@@ -139,8 +140,9 @@ func start(t *testing.T, talk chat, now *clock, settings string, extra ...bot.Co
 		t.Fatal(err)
 	}
 	far := providertest.NewFriendly(now)
+	var forms bot.Forms
 	tables := app.Tables{
-		Chats: []bot.ChatType{file.Type(), {Name: "x", Open: func(bot.ChatOptions) (bot.Chat, error) { return talk, nil }}},
+		Chats: []bot.ChatType{file.Type(), {Name: "x", Open: func(o bot.ChatOptions) (bot.Chat, error) { forms = o.Forms; return talk, nil }}},
 		Providers: []provider.Type{{Name: "far", Open: func(provider.Options) (provider.Provider, error) {
 			return fakeProvider{far}, nil
 		}}},
@@ -165,7 +167,7 @@ func start(t *testing.T, talk chat, now *clock, settings string, extra ...bot.Co
 		}
 	})
 	talk.SetStanding("x:guest", bot.Guest)
-	return &world{chat: talk, far: far, clock: now, dir: dir, app: a,
+	return &world{chat: talk, far: far, clock: now, dir: dir, app: a, forms: forms,
 		World: bottest.World{Chat: talk, Dev: "x:dev", SRE: "x:sre", Guest: "x:guest", Stranger: "x:stranger",
 			Effects: func() ([]string, error) { return effects(far), nil }}}
 }

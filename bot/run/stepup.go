@@ -44,16 +44,15 @@ func named(person string, f bot.Factor) string {
 }
 
 // NeedsCode reports whether the answer of c's asker to a run needs a second factor
-// with it, as far as is known now; number 0 means the one run that waits for it.
-// What the asker may not know of needs none.
-func (e *Engine) NeedsCode(ctx context.Context, c bot.Call, a bot.Answer, number int64) bool {
+// with it, as far as is known now, and gives that run; number 0 means the one run
+// that waits for it. What the asker may not know of needs none.
+func (e *Engine) NeedsCode(ctx context.Context, c bot.Call, a bot.Answer, number int64) (of bot.Run, needs bool) {
 	if number == 0 {
 		var err error
 		if number, err = e.theOne(ctx, c, a); err != nil {
-			return false
+			return bot.Run{}, false
 		}
 	}
-	var needs bool
 	err := e.Store.View(ctx, func(rd store.Reader) error {
 		row, found, err := rd.Run(number)
 		if err != nil || !found {
@@ -73,7 +72,11 @@ func (e *Engine) NeedsCode(ctx context.Context, c bot.Call, a bot.Answer, number
 		case a == bot.AnswerReview:
 			needs = r.Broke && r.Review.Person == "" && e.mayReview(r, c.Who).Allowed
 		}
+		of = *r
 		return nil
 	})
-	return err == nil && needs
+	if err != nil || !needs {
+		return bot.Run{}, false
+	}
+	return of, true
 }

@@ -188,7 +188,7 @@ func TestNeedsCode(t *testing.T) {
 			t.Fatal(err)
 		}
 		call := bot.Call{Who: who, Channel: channel, At: r.clock.Now()}
-		if got := h.NeedsCode(context.Background(), call, c.answer, c.number); got != c.want {
+		if _, got := h.NeedsCode(context.Background(), call, c.answer, c.number); got != c.want {
 			t.Errorf("%s %s %d: %v", c.who, c.answer, c.number, got)
 		}
 	}
