@@ -98,3 +98,12 @@ func restAfter(err error) time.Duration {
 	}
 	return 0
 }
+
+// had gives the answer that came last, whatever became of later questions, if it
+// is younger than within.
+func (a *asked[T]) had(clock bot.Clock, within time.Duration) (T, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	age := clock.Now().Sub(a.at)
+	return a.value, !a.at.IsZero() && age >= 0 && age < within
+}

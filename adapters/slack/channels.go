@@ -16,6 +16,9 @@ const (
 	// channelLife is how long it counts whether others read a channel. Events say
 	// it themselves; slash commands, buttons and shortcuts do not.
 	channelLife = 5 * time.Minute
+	// channelStale is how long it goes on counting while Slack does not answer: an
+	// outage of Slack's must not take the on-call's own channel away.
+	channelStale = 24 * time.Hour
 	// maxChannels bounds how many channels are remembered.
 	maxChannels = 20000
 )
@@ -43,7 +46,7 @@ func (c *channels) shared(ctx context.Context, channel string) (bool, error) {
 		c.by[channel] = a
 	}
 	c.mu.Unlock()
-	return a.get(ctx, c.s.o.Clock, channelLife, func(ctx context.Context) (bool, error) {
+	shared, err := a.get(ctx, c.s.o.Clock, channelLife, func(ctx context.Context) (bool, error) {
 		api, err := c.s.client()
 		if err != nil {
 			return false, &bot.Error{Op: "slack.channels", Kind: bot.Unavailable, Say: "Slack cannot be used", Err: err}
@@ -55,8 +58,14 @@ func (c *channels) shared(ctx context.Context, channel string) (bool, error) {
 		if err != nil {
 			return false, c.s.unanswered("slack.channels", err)
 		}
-		return info.IsExtShared, nil
+		return info.IsExtShared || info.IsPendingExtShared, nil
 	})
+	if err != nil {
+		if before, known := a.had(c.s.o.Clock, channelStale); known {
+			return before, nil
+		}
+	}
+	return shared, err
 }
 
 // outside says what becomes of a member's standing by where the payload came

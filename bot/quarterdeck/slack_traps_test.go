@@ -159,13 +159,18 @@ func TestSlackEvening(t *testing.T) {
 
 	// Slack fails while there is something to say; it is said when it is over.
 	for _, outage := range []fakeslack.Outage{{Status: 500}, {HTML: true, Status: 502}, {Status: 429, RetryAfter: time.Second}} {
+		channel, _ = types("UDEV", "status shop prod") // the channel is known to be the team's own from then on
+		shows(channel, "v2")
+		tried := len(fake.Calls("chat.postMessage"))
 		fake.Fail("", outage)
-		channel, _ = types("UDEV", "status shop prod")
-		if err := fake.Until(ctx, "it is tried", func() bool { return len(fake.Calls("chat.postMessage")) > 0 }); err != nil {
+		if sent, err := fake.Mention(ctx, fakeslack.Way{}, "UDEV", channel, "history shop prod", ""); err != nil || !sent.Acked {
+			t.Fatal(sent, err)
+		}
+		if err := fake.Until(ctx, "it is tried", func() bool { return len(fake.Calls("chat.postMessage")) > tried }); err != nil {
 			t.Fatal(err)
 		}
 		fake.Mend()
-		shows(channel, "v2")
+		shows(channel, "deploy shop v2 to prod")
 	}
 
 	// The store stands still for longer than Slack waits.
