@@ -52,13 +52,12 @@ func TestChannelsFailClosed(t *testing.T) {
 	if got := in("D1"); got != bot.Member {
 		t.Errorf("in a direct conversation a member is %q", got)
 	}
-	asked := len(fake.Calls("conversations.info"))
 	fake.Fail("conversations.info", fakeslack.Outage{Status: 500})
 	if got := in("C1"); got != bot.Unvouched {
 		t.Errorf("in an outage a member is %q", got)
 	}
 	fake.Mend()
-	asked = len(fake.Calls("conversations.info"))
+	asked := len(fake.Calls("conversations.info"))
 	for range 2 {
 		var all sync.WaitGroup
 		for range 100 {
@@ -73,8 +72,14 @@ func TestChannelsFailClosed(t *testing.T) {
 	if n := len(fake.Calls("conversations.info")) - asked; n != 1 {
 		t.Errorf("Slack was asked %d times about one channel", n)
 	}
-	fake.SetChannel(fakeslack.Channel{ID: "C1", Shared: true, Members: []string{"UBOT", "UDEV"}})
 	clock.Advance(channelLife + time.Second)
+	fake.Fail("conversations.info", fakeslack.Outage{Status: 500})
+	if got := in("C1"); got != bot.Member {
+		t.Errorf("where Slack said before that nobody else reads, a member is %q in an outage", got)
+	}
+	fake.Mend()
+	clock.Advance(channelLife + time.Second)
+	fake.SetChannel(fakeslack.Channel{ID: "C1", Shared: true, Members: []string{"UBOT", "UDEV"}})
 	if got := in("C1"); got != bot.External {
 		t.Errorf("once the channel is shared a member is %q", got)
 	}
