@@ -177,7 +177,7 @@ const maxStored = grammar.MaxLine + 64
 // seal marks m with what it says.
 func (r *Router) seal(m *bot.Message) error {
 	m.Seal = ""
-	body, err := json.Marshal(m)
+	body, err := asStored(*m)
 	if err != nil {
 		return &bot.Error{Op: "router.receive", Kind: bot.Invalid, Say: "the message cannot be stored", Err: err}
 	}
@@ -185,11 +185,26 @@ func (r *Router) seal(m *bot.Message) error {
 	return nil
 }
 
+// asStored encodes a message as it is encoded once it was read back: bytes that
+// are no UTF-8 are replaced when it is stored, and are written otherwise the first
+// time than the second.
+func asStored(m bot.Message) ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	var read bot.Message
+	if err := json.Unmarshal(body, &read); err != nil {
+		return nil, err
+	}
+	return json.Marshal(read)
+}
+
 // genuine checks the mark of a message that was read from the inbox.
 func (r *Router) genuine(m bot.Message) error {
 	mark := m.Seal
 	m.Seal = ""
-	body, err := json.Marshal(m)
+	body, err := asStored(m)
 	if err != nil {
 		return err
 	}
