@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	// random input is a whole conversation with a database of its own.
 	checks := "10"
 	if os.Getenv("QUARTERDECK_TEST_ALL") != "" {
-		checks = "20"
+		checks = "12"
 	}
 	asked := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { asked[f.Name] = true })
