@@ -432,7 +432,7 @@ func TestKilledAtRandom(t *testing.T) { everywhere(t, killedAtRandom) }
 func killedAtRandom(t *testing.T) {
 	storms, each := 1, 2
 	if all() {
-		storms, each = 4, 8
+		storms, each = 2, 6
 	}
 	for storm := range storms {
 		t.Run(fmt.Sprint(storm), func(t *testing.T) {
