@@ -13,6 +13,8 @@ build: ## the quarterdeck binary
 test: ## every test that needs Go alone
 	go test ./...
 
+# SQLite is C translated to Go, and slow under the race detector, which looks for
+# the translator's faults there and not for ours: it is left out of it.
 test-all: ## everything under the race detector, with the real servers; a skip is a failure
 	@log=$$(mktemp); status=0; \
 	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/postgres go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -v ./... >$$log 2>&1 || status=$$?; \
