@@ -4,6 +4,7 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -31,6 +32,7 @@ func Providers() []provider.Type {
 		execprovider.Type(),
 		githubprovider.Type(),
 		awsprovider.Type(),
+		backupprovider.Type(),
 	}
 }
 

@@ -202,6 +202,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		bind.backup(s, &b)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -230,6 +231,9 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	if s.Scale != nil { // its bounds are checked by themselves
 		all = append(all, boundDigest(c, "scale", &s.Scale.Binding))
+	}
+	if s.Backup != nil {
+		all = append(all, boundDigest(c, "backup", &s.Backup.Binding))
 	}
 	return strings.Join(all, " ")
 }

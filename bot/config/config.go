@@ -172,6 +172,7 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Backup     *Backup
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 }
 
