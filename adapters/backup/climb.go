@@ -355,6 +355,20 @@ func (c *climb) content(ctx context.Context) (provider.Rung, error) {
 				checks = append(checks, fmt.Sprintf("%s%s: %s", c.of(m), clean(name, 100), counted(got[name], "row")))
 			}
 		}
+		if c.manifest == nil || c.manifest.Members[m.name].Tables == nil {
+			texts = append(texts, counted(int64(len(got)), "table")+"; no row counts of backup time to compare with")
+		} else {
+			want := c.manifest.Members[m.name].Tables
+			if err := compareCounts(want, got, m.Tolerance); err != nil {
+				return provider.Rung{}, &checked{c.about(m, err), checks}
+			}
+			counts = true
+			var rows int64
+			for _, n := range got {
+				rows += n
+			}
+			texts = append(texts, fmt.Sprintf("%s and %s as when it was made", counted(int64(len(got)), "table"), counted(rows, "row")))
+		}
 		for _, name := range m.NotEmpty {
 			rows, found := got[name]
 			if !found {
@@ -367,20 +381,6 @@ func (c *climb) content(ctx context.Context) (provider.Rung, error) {
 			}
 			counts = true
 		}
-		if c.manifest == nil || c.manifest.Members[m.name].Tables == nil {
-			texts = append(texts, counted(int64(len(got)), "table")+"; no row counts of backup time to compare with")
-			continue
-		}
-		want := c.manifest.Members[m.name].Tables
-		if err := compareCounts(want, got, m.Tolerance); err != nil {
-			return provider.Rung{}, &checked{c.about(m, err), checks}
-		}
-		counts = true
-		var rows int64
-		for _, n := range got {
-			rows += n
-		}
-		texts = append(texts, fmt.Sprintf("%s and %s as when it was made", counted(int64(len(got)), "table"), counted(rows, "row")))
 	}
 	r := passed("%s", strings.Join(texts, "; "))
 	r.Checks = checks

@@ -130,10 +130,13 @@ func (b *tester) measure(root *os.Root, x *provider.Backup) error {
 			return nil
 		})
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil // removed meanwhile, as whoever wants it learns
-	}
-	if err != nil {
+	case bot.KindOf(err) == bot.Invalid:
+		x.Bytes = 0 // one that is no good must not hide the others; its test says why
+		return nil
+	case err != nil:
 		return unreadable(b.target, err)
 	}
 	return nil
