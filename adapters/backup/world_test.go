@@ -169,7 +169,9 @@ func (w world) empty(t testing.TB) {
 	}
 }
 
-// rung gives one rung of what was found.
+func task(key string) bot.Task { return bot.Task{Key: key, Actor: "dev"} }
+
+// rungOf gives one rung of what was found.
 func rungOf(t testing.TB, f provider.Findings, name provider.RungName) provider.Rung {
 	t.Helper()
 	for _, r := range f.Rungs {
