@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,8 +182,11 @@ func why(said string) string {
 			break
 		}
 	}
-	return clean(last, maxSaid)
+	return clean(begins.ReplaceAllString(last, ""), maxSaid)
 }
+
+// begins is what client programs put before what they say.
+var begins = regexp.MustCompile(`^[a-z_-]+:(<stdin>:[0-9]+:)? *((?i)error|fatal): *`)
 
 // baseEnvironment is what every program gets of the bot's own.
 func baseEnvironment() []string {

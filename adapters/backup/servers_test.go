@@ -1,14 +1,18 @@
 package backupprovider
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"quarterdeck/bot/provider"
@@ -246,8 +250,8 @@ func testServer(t *testing.T, engine string) {
 		{name: "one byte flipped", after: flipped, rung: provider.RungIntact, says: "its SHA-256 is"},
 		{name: "a table missing", args: without[engine], rung: provider.RungContent, says: "the table customers is missing; it had 2 rows when the backup was made"},
 		{name: "of a newer version", before: newer[engine], rung: provider.RungEngine, says: "which is newer than the server's"},
-		{name: "with an error in it", before: faulty, rung: provider.RungRestored, says: `says: `},
-		{name: "that calls a program", before: hostile[engine], rung: provider.RungRestored, says: `says: `},
+		{name: "with an error in it", before: faulty, rung: provider.RungRestored, says: `nowhere`},
+		{name: "that calls a program", before: hostile[engine], rung: provider.RungRestored, says: forbidden[engine]},
 		{name: "of something else", before: func([]byte) []byte { return []byte("nothing\n" + last[engine] + "\n") }, rung: provider.RungEngine, says: "it does not say what it was dumped from"},
 	}
 	for _, c := range faults {
@@ -367,6 +371,8 @@ func wantPass(t *testing.T, s stage, id string) {
 var (
 	last    = map[string]string{"postgres": "-- PostgreSQL database dump complete", "mariadb": "-- Dump completed on 2026-11-21"}
 	refused = map[string]string{"postgres": "password authentication failed", "mariadb": "Access denied for user"}
+	// forbidden is what the clients say in their restricted modes.
+	forbidden = map[string]string{"postgres": "backslash commands are restricted", "mariadb": "Not allowed in the sandbox mode"}
 	// without leaves out a table that the source has.
 	without = map[string][]string{"postgres": {"--exclude-table=customers", "--table=orders", "--section=pre-data", "--section=data"}, "mariadb": nil}
 	newer   = map[string]func([]byte) []byte{
@@ -395,4 +401,100 @@ func zipped(raw []byte) []byte {
 	_, _ = z.Write(raw) // into memory
 	_ = z.Close()
 	return b.Bytes()
+}
+
+// Without a configured server, one is started for the trial alone, and is gone with
+// it, also when the bot is killed while it runs.
+func TestOwnPostgreSQL(t *testing.T) { testOwn(t, "postgres") }
+func TestOwnMariaDB(t *testing.T)    { testOwn(t, "mariadb") }
+
+func testOwn(t *testing.T, engine string) {
+	t.Parallel()
+	s := newStage(t, engine, "")
+	s.dump(t, "one.dump")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(o helperOrder) (out string, kill func()) {
+		t.Helper()
+		raw, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self)
+		cmd.Dir = s.Dir
+		cmd.Env = append(os.Environ(), helperEnv+"="+string(raw), "HOME="+s.Dir)
+		cmd.Stderr = os.Stderr
+		s.unprivileged(t, cmd)
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(pipe).ReadString('\n')
+		if err != nil {
+			t.Errorf("the bot says %q, %v", line, err)
+		}
+		return line, func() {
+			if o.At != "" {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := cmd.Wait(); (err != nil) != (o.At != "") {
+				t.Errorf("the bot ended with %v", err)
+			}
+		}
+	}
+	order := helperOrder{World: s.world, Key: "own", Backup: s.backup(t, "one.dump")}
+	out, end := run(order)
+	end()
+	if !strings.HasPrefix(out, "succeeded: ") {
+		t.Errorf("it ended as %s", out)
+	}
+	s.empty(t)
+	order.At = provider.RungContent
+	out, kill := run(order)
+	if out != "reached\n" {
+		t.Fatalf("it ended as %s", out)
+	}
+	// It runs, and this is what says so.
+	if _, err := seize(filepath.Join(s.Dir, "s", "restore-tests", "files"), tagOf("own")); !errors.Is(err, errInUse) {
+		t.Errorf("the place is not in use: %v", err)
+	}
+	kill()
+	s.sweep(t, 1)
+	s.empty(t)
+}
+
+// unprivileged has a command run as nobody where the tests are root's: PostgreSQL
+// refuses to be.
+func (s stage) unprivileged(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	const nobody = 65534
+	if os.Geteuid() != 0 {
+		return
+	}
+	raw, err := os.ReadFile(cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(s.Dir, "bot")
+	if err := os.WriteFile(own, raw, 0o755); err != nil && !errors.Is(err, os.ErrPermission) {
+		t.Fatal(err)
+	}
+	cmd.Path = own
+	err = filepath.WalkDir(s.Dir, func(at string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(at, nobody, nobody)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 }

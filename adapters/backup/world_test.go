@@ -189,6 +189,7 @@ func wantFailed(t testing.TB, f provider.Findings, p bot.Progress, name provider
 		t.Fatalf("it ended as %s (%s), with %+v", p.State, p.Text, f.Rungs)
 	}
 	last := f.Rungs[len(f.Rungs)-1]
+	t.Logf("%s: %s", last.Name, last.Text)
 	if last.Name != name || last.State != provider.RungFailed || !bytes.Contains([]byte(last.Text), []byte(says)) {
 		t.Errorf("it failed at %s: %q; want %s: ...%q...", last.Name, last.Text, name, says)
 	}
@@ -211,7 +212,7 @@ type helperOrder struct {
 	World  world
 	Key    string
 	Backup provider.Backup
-	At     provider.RungName // says so and waits there for its end
+	At     provider.RungName // says so and waits there for its end; "" runs it to its own
 }
 
 // TestMain lets the test binary be a watcher, and a bot.
@@ -252,6 +253,10 @@ func helper(raw string) error {
 		next, p, err := b.Advance(context.Background(), h)
 		if err != nil {
 			return err
+		}
+		if p.State.Settled() && o.At == "" {
+			fmt.Printf("%s: %s\n", p.State, p.Text)
+			return b.Destroy(context.Background(), next)
 		}
 		if p.State.Settled() {
 			return fmt.Errorf("it ended as %s before it reached %s: %s", p.State, o.At, p.Text)
