@@ -99,9 +99,9 @@ func compare(want, got []FileManifest) error {
 		there[f.Path] = f
 	}
 	for _, w := range want {
-		name := clean(w.Path, 120)
-		if name == "." {
-			name = "it"
+		name := "it"
+		if w.Path != "." {
+			name = clean(w.Path, 120)
 		}
 		g, found := there[w.Path]
 		switch {
