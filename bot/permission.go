@@ -12,6 +12,7 @@ const (
 	MayScale      Permission = "scale"
 	MaySeeStatus  Permission = "status"
 	MaySeeHistory Permission = "history"
+	MayReadLogs   Permission = "logs"
 	MaySeeRuns    Permission = "run.read"
 	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
 	MayApproveRun Permission = "run.approve"
@@ -55,6 +56,7 @@ func Permissions() []PermissionInfo {
 		{MayScale, KindTarget, "change the desired count"},
 		{MaySeeStatus, KindTarget, "see what is live"},
 		{MaySeeHistory, KindTarget, "see what changed"},
+		{MayReadLogs, KindTarget, "read the logs of a target"},
 		{MaySeeRuns, KindTarget, "see runs"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},

@@ -202,6 +202,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Logs = bind.logs(s.Logs)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}

@@ -430,6 +430,8 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Deploy = b
 		case "rollback":
 			s.Rollback = b
+		case "logs":
+			s.Logs = b
 		}
 	}
 	l.back(n, s, values)

@@ -173,6 +173,7 @@ type Service struct {
 	Components *Components
 	Scale      *Scale
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Logs       *Binding
 }
 
 // Components is a deploy table over several components.

@@ -11,6 +11,7 @@ import (
 type Bindings struct {
 	Deploy Deployer
 	Scale  Scaler
+	Logs   LogSource
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
 	// Digest tells one configuration of these bindings and their providers

@@ -1,5 +1,5 @@
-// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR and STS
-// that package awsprovider uses, as their clients speak to them over HTTP. It
+// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR, STS
+// and CloudWatch Logs that package awsprovider uses, as their clients speak to them over HTTP. It
 // moves on a clock of its own, shows what was done late, and misbehaves on order.
 package fakeaws
 
@@ -69,6 +69,9 @@ type Server struct {
 	sessions    map[string]Act // by access key
 	expired     bool
 	late        time.Duration // of the request under way
+	logs        []LogEvent
+	queries     []*query
+	queryEnd    string
 }
 
 // New starts a Server on loopback.
@@ -257,6 +260,7 @@ func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values
 		"ListServiceDeployments": s.listServiceDeployments, "DescribeServiceDeployments": s.describeServiceDeployments,
 		"DescribeServiceRevisions": s.describeServiceRevisions, "StopServiceDeployment": s.stopServiceDeployment,
 		"DescribeImages": s.describeImages, "DescribeScalableTargets": s.describeScalableTargets,
+		"StartQuery": s.startQuery, "GetQueryResults": s.getQueryResults, "StopQuery": s.stopQuery,
 	}[op]
 	if !found {
 		return nil, refuse("UnknownOperationException", "%s", op)
