@@ -112,6 +112,7 @@ type App struct {
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
+	vault   provider.Vault // what the log is copied to; nil for nothing
 	guide   *router.Guide
 	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
@@ -184,6 +185,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.vault = bindVault(c, a.providers, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -341,6 +343,9 @@ func (a *App) Run(ctx context.Context) error {
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
+	if copier := copier(c, a.vault, s, key, o); copier != nil {
+		parts.tell.Go(copier.Run)
 	}
 	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)

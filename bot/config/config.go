@@ -85,6 +85,14 @@ type Audit struct {
 	Redact      []*regexp.Regexp
 	Retain      time.Duration // how long records stay in the database; 0 for ever
 	Archive     string        // folder they are moved to then
+	Copy        *AuditCopy    // where the log is copied to; nil for nowhere
+}
+
+// AuditCopy is the [audit.copy] table.
+type AuditCopy struct {
+	Binding
+	Retain time.Duration // how long the copy is kept from being changed
+	Every  time.Duration // after how long what is new is copied
 }
 
 // Observe is the [observe] table: how what is live is watched.

@@ -107,6 +107,10 @@ permissions = ["scale"]
 step_up = true
 [auth]
 totp_key = "file:data/totp.key"
+[audit.copy]
+provider = 'scripts'
+retain = "400d"
+every = "15m"
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

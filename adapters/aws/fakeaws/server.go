@@ -1,5 +1,5 @@
-// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR, STS
-// and CloudWatch Logs that package awsprovider uses, as their clients speak to them over HTTP. It
+// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR, STS,
+// S3 and CloudWatch Logs that package awsprovider uses, as their clients speak to them over HTTP. It
 // moves on a clock of its own, shows what was done late, and misbehaves on order.
 package fakeaws
 
@@ -72,6 +72,7 @@ type Server struct {
 	logs        []LogEvent
 	queries     []*query
 	queryEnd    string
+	buckets     map[string]*bucket
 }
 
 // New starts a Server on loopback.
@@ -146,11 +147,11 @@ func refuse(code, format string, args ...any) error {
 }
 
 var (
-	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z-]+)/aws4_request`)
+	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request`)
 	runMark = regexp.MustCompile(`quarterdeck-run/(\S+)`)
 )
 
-const maxBody = 1 << 20
+const maxBody = 16 << 20
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
@@ -162,13 +163,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if op == "" {
 		op = form.Get("Action")
 	}
+	object := s3Op(r)
+	if object != "" {
+		op = object
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[op]++
 	if f := s.strikes(op); f != nil {
 		if f.Acts {
 			s.late = f.Late
-			_, _ = s.answer(r, op, body, form)
+			if object != "" {
+				s.serveS3(httptest.NewRecorder(), r, op, body)
+			} else {
+				_, _ = s.answer(r, op, body, form)
+			}
 			s.late = 0
 		}
 		if f.Status == 0 {
@@ -179,7 +188,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "<html>"+f.Message+"</html>")
 			return
 		}
+		if object != "" {
+			failS3(w, f.Status, f.Code)
+			return
+		}
 		fail(w, op, failure{f.Status, f.Code, f.Message})
+		return
+	}
+	if object != "" {
+		s.serveS3(w, r, op, body)
 		return
 	}
 	out, err := s.answer(r, op, body, form)
