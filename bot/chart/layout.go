@@ -32,8 +32,8 @@ func (s Scene) layout() *sheet {
 	l.times()
 	l.breaches()
 	l.lines()
-	l.guides()
 	l.marks()
+	l.guides()
 	l.legend()
 	l.notes()
 	l.height = math.Ceil(l.bottom + margin - 6)
@@ -72,7 +72,13 @@ func (l *layouter) head() {
 	room := sheetWidth - 2*margin
 	l.write(forTitle, fitted(clean(l.Title), titleSize, true, room), margin, 38, 0, titleSize, true, l.look.ink)
 	var parts []string
-	for _, p := range []string{clean(l.Subtitle), clean(l.Unit), l.Zone.Note()} {
+	unit := clean(l.Unit)
+	if unit != "" && !measure(unit) {
+		unit = "in " + unit
+	} else {
+		unit = ""
+	}
+	for _, p := range []string{clean(l.Subtitle), unit, l.Zone.Note()} {
 		if p != "" {
 			parts = append(parts, p)
 		}
@@ -121,6 +127,7 @@ func (l *layouter) frame() {
 	if l.any() {
 		lo, hi := l.extent()
 		l.values = axisOf(lo, hi, l.Unit, 5)
+		l.headroom(lo, hi)
 		for _, label := range l.values.labels {
 			left = max(left, margin+width(label, tickSize, false)+10)
 		}
@@ -149,12 +156,23 @@ func (l *layouter) frame() {
 	}
 }
 
+// headroom adds a tick above where a threshold is so near the top that its label
+// would have no place.
+func (l *layouter) headroom(lo, hi float64) {
+	near := func(g Threshold) bool {
+		return g.Value <= l.values.hi && (l.values.hi-g.Value)/(l.values.hi-l.values.lo)*plotHeight < 24
+	}
+	if n := len(l.values.ticks); n > 1 && slices.ContainsFunc(l.guidesShown(), near) {
+		l.values = axisOf(lo, hi+0.5*(l.values.ticks[1]-l.values.ticks[0]), l.Unit, 5)
+	}
+}
+
 // times places the time axis: round times, and below them each day's date.
 func (l *layouter) times() {
 	c := calendarOf(l.From, l.To, l.Zone.Location, int((l.plot.x1-l.plot.x0)/88))
 	y := l.plot.y1
 	for _, d := range c.dates[1:] {
-		l.stroke(forDate, l.look.day, 1.5, nil, spot{l.x(d.at), l.plot.y0}, spot{l.x(d.at), y + 26})
+		l.stroke(forDate, l.look.day, 1.5, nil, spot{l.x(d.at), l.plot.y0}, spot{l.x(d.at), y + 8})
 	}
 	last := math.Inf(-1)
 	for _, t := range c.ticks {
@@ -197,7 +215,11 @@ func (l *layouter) breaches() {
 	if !l.any() {
 		return
 	}
-	for _, g := range l.guidesShown() {
+	shown := l.guidesShown()
+	if len(shown) != 1 {
+		return // where there are several, each is for a line of its own
+	}
+	for _, g := range shown {
 		y := min(max(l.y(g.Value), l.plot.y0), l.plot.y1)
 		b := box{l.plot.x0, l.plot.y0, l.plot.x1, y}
 		if g.Floor {
@@ -305,22 +327,50 @@ func (l *layouter) guides() {
 			l.stroke(forThreshold, l.look.limit, 1.8, []float64{7, 5}, spot{l.plot.x0, y}, spot{l.plot.x1, y})
 		}
 		w := width(label, textSize, true)
-		for k := range 4 * maxGuides {
-			right := l.plot.x1 - 8 - float64(k/2)*60
-			base := y - 7
-			if k%2 == 1 || base-textSize < l.plot.y0 {
-				base = y + 17
+		best, least := box{}, math.MaxInt
+		for right := l.plot.x1 - 8; right-w > l.plot.x0; right -= 30 {
+			for _, base := range []float64{y - 7, y + 17} {
+				b := box{right - w, base - 0.8*textSize, right, base + 0.25*textSize}
+				if b.y0 < l.plot.y0-1 || b.y1 > l.plot.y1 || slices.ContainsFunc(taken, b.grown(3).overlaps) {
+					continue
+				}
+				if n := l.covered(b); n < least {
+					best, least = b, n
+				}
 			}
-			b := box{right - w, base - 0.8*textSize, right, base + 0.25*textSize}.grown(3)
-			if b.y1 > l.plot.y1 || slices.ContainsFunc(taken, b.overlaps) {
-				continue
+		}
+		if least == math.MaxInt {
+			continue // the line still stands, and the alt text names it
+		}
+		if least > 0 {
+			l.fill(forThreshold, faint(l.look.paper, 0.7), best.grown(2).corners()...)
+		}
+		l.write(forThreshold, label, best.x1, best.y1-0.25*textSize, 1, textSize, true, l.look.limit)
+		taken = append(taken, best)
+	}
+}
+
+// covered counts the points of lines and markers that a label there would hide.
+func (l *layouter) covered(b box) int {
+	n := 0
+	for _, s := range l.shapes {
+		if s.role != forLine && s.role != forGhost && s.role != forMarker && s.role != forDate || s.text != "" {
+			continue
+		}
+		for i, p := range s.path {
+			// also what lies between two points, in steps that no label fits through
+			from := s.path[max(0, i-1)]
+			steps := min(200, 1+int(math.Hypot(p.x-from.x, p.y-from.y)/8))
+			for k := range steps {
+				part := float64(k) / float64(steps)
+				x, y := p.x+(from.x-p.x)*part, p.y+(from.y-p.y)*part
+				if x > b.x0-3 && x < b.x1+3 && y > b.y0-2 && y < b.y1+2 {
+					n++
+				}
 			}
-			l.fill(forThreshold, faint(l.look.paper, 0.82), b.corners()...)
-			l.write(forThreshold, label, right, base, 1, textSize, true, l.look.limit)
-			taken = append(taken, b)
-			break
 		}
 	}
+	return n
 }
 
 // legend lists the lines below, with their last and highest value.
@@ -378,12 +428,12 @@ func (l *layouter) legend() {
 		l.stroke(forLegend, l.look.muted, 1.6, []float64{3, 3}, spot{margin, y - 5}, spot{margin + 22, y - 5})
 		l.write(forLegend, "the same "+span(l.ghosts[0].ago)+" before", margin+32, y, 0, textSize, false, l.look.ink)
 	}
-	l.bottom = y + 4
+	l.bottom = y + 8
 }
 
 func (l *layouter) notes() {
 	for _, n := range l.Notes[:min(len(l.Notes), maxNotes)] {
-		l.bottom += 20
+		l.bottom += 22
 		l.write(forNote, fitted("Note: "+clean(n), textSize, false, sheetWidth-2*margin), margin, l.bottom, 0, textSize, false, l.look.muted)
 	}
 }

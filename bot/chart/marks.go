@@ -22,18 +22,23 @@ func (c cluster) text() string {
 const maxLanes = 3
 
 // cluster finds a lane for each marker's label; where they are full, the two
-// nearest neighbours become one.
+// nearest of those that crowd one another become one.
 func (l *layouter) cluster() {
 	for _, m := range l.markers() {
 		l.clusters = append(l.clusters, cluster{at: []float64{l.x(m.At)}, label: m.Label})
 	}
-	for !l.placed() {
-		best := 1
+	for {
+		full, ok := l.placed()
+		if ok {
+			return
+		}
+		first := max(1, full-maxLanes+1)
+		best := first
 		gap := func(i int) float64 {
 			before := l.clusters[i-1].at
 			return l.clusters[i].at[0] - before[len(before)-1]
 		}
-		for i := 2; i < len(l.clusters); i++ {
+		for i := first; i <= full; i++ {
 			if gap(i) < gap(best) {
 				best = i
 			}
@@ -43,8 +48,8 @@ func (l *layouter) cluster() {
 	}
 }
 
-// placed gives each cluster the lowest lane that has room, and says whether all have one.
-func (l *layouter) placed() bool {
+// placed gives each cluster the lowest lane that has room, or says which has none.
+func (l *layouter) placed() (full int, ok bool) {
 	var ends [maxLanes]float64
 	l.lanes = 0
 	for i := range l.clusters {
@@ -57,13 +62,13 @@ func (l *layouter) placed() bool {
 			lane++
 		}
 		if lane == maxLanes {
-			return len(l.clusters) < 2
+			return i, false
 		}
 		c.lane, c.box = lane, box{x0: x, x1: x + w}
 		ends[lane] = x + w
 		l.lanes = max(l.lanes, lane+1)
 	}
-	return true
+	return 0, true
 }
 
 // marks draws what was done, and when.

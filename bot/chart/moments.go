@@ -35,7 +35,10 @@ func calendarOf(from, to time.Time, zone *time.Location, n int) calendar {
 		zone = time.UTC
 	}
 	from, to = from.In(zone), to.In(zone)
-	c := calendar{shifts: shiftsOf(from, to)}
+	var c calendar
+	if to.Sub(from) <= 8*24*time.Hour { // in more than that an hour cannot be seen
+		c.shifts = shiftsOf(from, to)
+	}
 	n = max(n, 2)
 	wish := to.Sub(from) / time.Duration(n)
 	for _, step := range steps {

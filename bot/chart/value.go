@@ -63,6 +63,16 @@ func scaleOf(unit string, size float64) scale {
 	return pick(1, thousands(" "+unit))
 }
 
+// measure says that a unit's own sign stands at each tick, because it changes
+// with the size, or is one character.
+func measure(unit string) bool {
+	switch unit {
+	case "s", "seconds", "ms", "us", "µs", "ns", "B", "bytes", "By", "B/s", "bytes/s", "%":
+		return true
+	}
+	return false
+}
+
 func bytesOf(unit string) []scale {
 	out := []scale{{1, " " + unit}}
 	for i, p := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
@@ -134,6 +144,9 @@ func axisOf(lo, hi float64, unit string, n int) axis {
 	if !(hi > lo) {
 		hi = lo + max(1, math.Abs(lo)*0.1)
 	}
+	if !measure(unit) {
+		unit = ""
+	}
 	s := scaleOf(unit, max(math.Abs(lo), math.Abs(hi)))
 	a, b := lo/s.per, hi/s.per
 	step := roundStep(b/float64(n) - a/float64(n))
@@ -147,6 +160,9 @@ func axisOf(lo, hi float64, unit string, n int) axis {
 	for i := first; i <= last && len(x.ticks) < 50; i++ {
 		x.ticks = append(x.ticks, i*step*s.per)
 		x.labels = append(x.labels, tickText(i*step, step)+s.suffix)
+		if i == 0 && unit == "" {
+			x.labels[len(x.labels)-1] = "0"
+		}
 	}
 	return x
 }
