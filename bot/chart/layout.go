@@ -378,6 +378,10 @@ func (l *layouter) legend() {
 	if !l.any() {
 		return
 	}
+	unit := "" // one that does not change with the size stands above
+	if measure(l.Unit) {
+		unit = l.Unit
+	}
 	const column = 132.0
 	right := sheetWidth - margin
 	y := l.bottom + 20
@@ -395,7 +399,7 @@ func (l *layouter) legend() {
 		l.stroke(forLegend, ink, 3, dash, spot{margin, y - 5}, spot{margin + 22, y - 5})
 		last, most := "no data", ""
 		if s.Count > 0 {
-			last, most = Value(s.Last, l.Unit), Value(s.Max, l.Unit)
+			last, most = Value(s.Last, unit), Value(s.Max, unit)
 		}
 		if stale {
 			last += " at " + l.clock(s.LastAt)
@@ -416,7 +420,7 @@ func (l *layouter) legend() {
 		l.stroke(forLegend, l.look.rest, 1.6, nil, spot{margin, y - 5}, spot{margin + 22, y - 5})
 		l.write(forLegend, text, margin+32, y, 0, textSize, false, l.look.muted)
 		if rest[0].summary.Count > 0 {
-			l.write(forLegend, Value(rest[0].summary.Max, l.Unit), right, y, 1, textSize, false, l.look.muted)
+			l.write(forLegend, Value(rest[0].summary.Max, unit), right, y, 1, textSize, false, l.look.muted)
 		}
 	}
 	switch {

@@ -141,8 +141,9 @@ type axis struct {
 // axisOf gives round ticks, about n of them, over the values from lo to hi; both
 // are widened to ticks. All labels have one scale and as many decimals.
 func axisOf(lo, hi float64, unit string, n int) axis {
-	if !(hi > lo) {
-		hi = lo + max(1, math.Abs(lo)*0.1)
+	// What differs by less than a number can tell is one value.
+	if size := max(math.Abs(lo), math.Abs(hi)); !(hi-lo > max(1e-290, size*1e-9)) {
+		hi = lo + max(1, size*0.1)
 	}
 	if !measure(unit) {
 		unit = ""
