@@ -28,6 +28,7 @@ import (
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
@@ -49,6 +50,7 @@ type Tables struct {
 type CommandNeeds struct {
 	Catalog *provider.Catalog
 	Actions *action.Table
+	Board   *panel.Board // also the provider.Judge
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -105,6 +107,7 @@ type App struct {
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
 	Actions   *action.Table
+	Board     *panel.Board // what is watched about the targets
 
 	providers map[string]provider.Provider
 
@@ -136,7 +139,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "metrics"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -184,6 +187,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {

@@ -202,6 +202,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Metrics = bind.metrics(s)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}

@@ -425,6 +425,10 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue
 		}
+		if kind == "metrics" {
+			s.Metrics = l.metrics(n.at(kind), t, values[kind])
+			continue
+		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
 		case "deploy":
 			s.Deploy = b

@@ -9,8 +9,9 @@ import (
 
 // Bindings is what one target is bound to; nil where nothing is.
 type Bindings struct {
-	Deploy Deployer
-	Scale  Scaler
+	Deploy  Deployer
+	Scale   Scaler
+	Metrics MetricSource
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
 	// Digest tells one configuration of these bindings and their providers
