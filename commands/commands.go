@@ -35,7 +35,7 @@ import (
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
 	return slices.Concat([]bot.Command{
-		deploy.New(n.Catalog, n.Ledger, n.Runs),
+		deploy.New(n.Catalog, n.Ledger, n.Runs, n.Board, n.Clock),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
 		scale.New(n.Catalog, n.Runs),

@@ -12,6 +12,7 @@ type Bindings struct {
 	Deploy  Deployer
 	Scale   Scaler
 	Metrics MetricSource
+	Guard   *Guard // what watches over deployments
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
 	// Digest tells one configuration of these bindings and their providers
