@@ -188,6 +188,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
+	blindGuards(c, a.Board, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {

@@ -203,6 +203,9 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 			}
 		}
 		b.Metrics = bind.metrics(s)
+		if s.Guard != nil {
+			b.Guard = &s.Guard.Guard
+		}
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}

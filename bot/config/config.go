@@ -175,6 +175,7 @@ type Service struct {
 	Scale      *Scale
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 	Metrics    *Metrics
+	Guard      *Guard // what watches over deployments; nil for nothing
 }
 
 // Components is a deploy table over several components.
