@@ -272,10 +272,10 @@ func TestLink(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	for table, want := range map[string]string{
-		"": `config.toml:7: provider prom needs api_url, such as "https://prometheus.example.com"`,
-		`api_url = "http://prom.example.com"`:                                            `config.toml:7: api_url of provider prom is "http://prom.example.com"; expected https://HOST, or http on loopback, without credentials in it`,
-		`api_url = "https://ops:hunter2@prom.example.com"`:                               `config.toml:7: api_url of provider prom is "...@prom.example.com"; expected https://HOST, or http on loopback, without credentials in it`,
-		`api_url = "prom"`:                                                               `config.toml:7: api_url of provider prom is "prom"; expected https://HOST, or http on loopback, without credentials in it`,
+		"":                                    `config.toml:7: provider prom needs api_url, such as "https://prometheus.example.com"`,
+		`api_url = "http://prom.example.com"`: `config.toml:7: api_url of provider prom is "http://prom.example.com"; expected https://HOST, or http on loopback, without credentials in it`,
+		`api_url = "https://ops:hunter2@prom.example.com"`: `config.toml:7: api_url of provider prom is "...@prom.example.com"; expected https://HOST, or http on loopback, without credentials in it`,
+		`api_url = "prom"`: `config.toml:7: api_url of provider prom is "prom"; expected https://HOST, or http on loopback, without credentials in it`,
 		"api_url = \"https://p\"\ntoken = \"hunter2\"":                                   `config.toml:7: token of provider prom is not a reference; write "env:NAME" or "file:PATH"`,
 		"api_url = \"https://p\"\ntoken = \"env:A\"\nusername=\"u\"\npassword=\"env:B\"": `config.toml:7: provider prom has a token and a password; keep one of them`,
 		"api_url = \"https://p\"\nusername=\"u\"":                                        `config.toml:7: provider prom needs both of username and password`,

@@ -76,7 +76,9 @@ func far(t testing.TB) (*fakeprometheus.Server, *httptest.Server, providertest.M
 		if trouble == providertest.Down {
 			server.Close()
 		}
-		f.Respond(func(w http.ResponseWriter, r *http.Request) bool { return trouble != "" && misbehave(w, r, trouble, hung) })
+		f.Respond(func(w http.ResponseWriter, r *http.Request) bool {
+			return trouble != "" && misbehave(w, r, trouble, hung)
+		})
 	}
 	h.Troubles = []providertest.Trouble{providertest.Down, providertest.Hanging, providertest.Cut, providertest.Garbage, providertest.Denying, providertest.Overrun, providertest.Flooding}
 	return f, server, h
