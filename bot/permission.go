@@ -13,6 +13,7 @@ const (
 	MaySeeStatus  Permission = "status"
 	MaySeeHistory Permission = "history"
 	MaySeeRuns    Permission = "run.read"
+	MaySeeMetrics Permission = "metrics"
 	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
 	MayApproveRun Permission = "run.approve"
 	MayReadAudit  Permission = "audit"
@@ -56,6 +57,7 @@ func Permissions() []PermissionInfo {
 		{MaySeeStatus, KindTarget, "see what is live"},
 		{MaySeeHistory, KindTarget, "see what changed"},
 		{MaySeeRuns, KindTarget, "see runs"},
+		{MaySeeMetrics, KindTarget, "see metrics"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
 		{MayOverrideBad, KindTarget, "deploy a release that is marked bad, or whose checks are not green"},

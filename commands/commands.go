@@ -19,6 +19,7 @@ import (
 	"quarterdeck/commands/help"
 	"quarterdeck/commands/history"
 	"quarterdeck/commands/lock"
+	"quarterdeck/commands/metrics"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/resume"
 	"quarterdeck/commands/review"
@@ -45,6 +46,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		resume.New(n.Guard),
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard, n.Zone),
 		history.New(n.Catalog, n.Runs, n.Policy, n.Log, n.Zone),
+		metrics.New(metrics.Needs{Board: n.Board, Catalog: n.Catalog, Runs: n.Runs, Policy: n.Policy, Log: n.Log, Zone: n.Zone}),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),

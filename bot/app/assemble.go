@@ -202,7 +202,9 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
-		b.Metrics = bind.metrics(s)
+		if b.Metrics = bind.metrics(s); b.Metrics != nil {
+			b.MetricsFrom = s.Metrics.Provider
+		}
 		if s.Guard != nil {
 			b.Guard = &s.Guard.Guard
 		}

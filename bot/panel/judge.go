@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/chart"
 	"quarterdeck/bot/provider"
 )
 
@@ -56,7 +57,7 @@ func (b *Board) Judge(ctx context.Context, t bot.Target, name string) (provider.
 			j.Stand, j.Why = stand, fmt.Sprintf("it cannot be judged without %s: %s", needed, why)
 			return j, nil
 		case low < least:
-			j.Stand, j.Why = provider.NoData, fmt.Sprintf("%s is %s, and it means nothing below %s", needed, Amount(low, at.Unit), Amount(least, at.Unit))
+			j.Stand, j.Why = provider.NoData, fmt.Sprintf("%s is %s, and it means nothing below %s", needed, chart.Value(low, at.Unit), chart.Value(least, at.Unit))
 			return j, nil
 		}
 	}
@@ -101,8 +102,8 @@ func (b *Board) mean(ctx context.Context, t bot.Target, name string, now time.Ti
 			continue // what was says nothing of what is
 		}
 		found = true
-		if mean := sum / float64(n); distance(limits, mean) > worst {
-			worst, value = distance(limits, mean), mean
+		if mean := sum / float64(n); Beyond(limits, mean) > worst {
+			worst, value = Beyond(limits, mean), mean
 		}
 	}
 	switch {

@@ -188,20 +188,10 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestAmount(t *testing.T) {
-	for _, c := range []struct {
-		value      float64
-		unit, want string
-	}{
-		{0, "%", "0 %"}, {2.314, "%", "2.31 %"}, {12.44, "req/s", "12.4 req/s"}, {999.6, "ms", "1000 ms"}, {5432, "", "5432"}, {12345, "req/s", "12.3k req/s"},
-		{-3.5e9, "", "-3.5G"}, {1 << 30, "B", "1 GiB"}, {1536, "bytes", "1.5 KiB"}, {0.0312, "s", "0.031 s"}, {1e-9, "s", "1e-09 s"},
-		{math.NaN(), "%", "-"}, {math.Inf(1), "%", "infinite"},
-	} {
-		if got := panel.Amount(c.value, c.unit); got != c.want {
-			t.Errorf("%v %s is %q, want %q", c.value, c.unit, got, c.want)
+func TestWords(t *testing.T) {
+	for want, l := range map[string]provider.Limits{"1 to 5 %": {Above: at(5), Below: at(1)}, "at most 2 %": {Above: at(2)}, "at least 0.5 %": {Below: at(0.5)}, "": {}} {
+		if got := panel.Words(l, "%"); got != want {
+			t.Errorf("limits are %q, want %q", got, want)
 		}
-	}
-	if got := panel.Words(provider.Limits{Above: at(5), Below: at(1)}, "%"); got != "1 to 5 %" {
-		t.Errorf("two limits are %q", got)
 	}
 }

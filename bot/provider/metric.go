@@ -103,6 +103,9 @@ func NiceStep(least time.Duration) time.Duration {
 	return (least + day - 1) / day * day
 }
 
+// MetricsFrom names the provider of a target's metrics, "" where it has none.
+func (c *Catalog) MetricsFrom(t bot.Target) string { return c.bindings[t].MetricsFrom }
+
 // Metrics gives the MetricSource of a target, or an Error of kind NotFound.
 func (c *Catalog) Metrics(t bot.Target) (MetricSource, error) {
 	b, ok := c.bindings[t]

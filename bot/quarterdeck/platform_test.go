@@ -173,7 +173,7 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "metrics", "run.read"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer", "sre"]

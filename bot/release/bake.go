@@ -12,7 +12,7 @@ import (
 	"github.com/sourcegraph/conc/panics"
 
 	"quarterdeck/bot"
-	"quarterdeck/bot/panel"
+	"quarterdeck/bot/chart"
 	"quarterdeck/bot/provider"
 )
 
@@ -340,7 +340,7 @@ func (st *bakeState) parts() []bot.ProgressPart {
 // says is a sentence on a metric that is not as it must be.
 func (m watched) says() string {
 	if m.Stand == provider.Breached {
-		return fmt.Sprintf("%s is %s, and must be %s", m.Metric, panel.Amount(m.Value, m.Unit), m.Threshold)
+		return fmt.Sprintf("%s is %s, and must be %s", m.Metric, chart.Value(m.Value, m.Unit), m.Threshold)
 	}
 	return m.Metric + " could not be measured: " + m.silence()
 }
@@ -356,7 +356,7 @@ func (m watched) silence() string {
 func Stands(j provider.Judgement) string {
 	switch j.Stand {
 	case provider.Within, provider.Breached:
-		s := panel.Amount(j.Value, j.Unit) + ", " + j.Threshold
+		s := chart.Value(j.Value, j.Unit) + ", " + j.Threshold
 		if j.Stand == provider.Breached {
 			s += ": over it"
 		}
