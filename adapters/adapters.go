@@ -8,6 +8,7 @@ import (
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
+	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
@@ -31,6 +32,7 @@ func Providers() []provider.Type {
 		execprovider.Type(),
 		githubprovider.Type(),
 		awsprovider.Type(),
+		prometheusprovider.Type(),
 	}
 }
 

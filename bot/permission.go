@@ -14,6 +14,7 @@ const (
 	MaySeeHistory Permission = "history"
 	MayReadLogs   Permission = "logs"
 	MaySeeRuns    Permission = "run.read"
+	MaySeeMetrics Permission = "metrics"
 	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
 	MayApproveRun Permission = "run.approve"
 	MayReadAudit  Permission = "audit"
@@ -58,6 +59,7 @@ func Permissions() []PermissionInfo {
 		{MaySeeHistory, KindTarget, "see what changed"},
 		{MayReadLogs, KindTarget, "read the logs of a target"},
 		{MaySeeRuns, KindTarget, "see runs"},
+		{MaySeeMetrics, KindTarget, "see metrics"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
 		{MayOverrideBad, KindTarget, "deploy a release that is marked bad, or whose checks are not green"},

@@ -20,6 +20,7 @@ import (
 	"quarterdeck/commands/history"
 	"quarterdeck/commands/lock"
 	"quarterdeck/commands/logs"
+	"quarterdeck/commands/metrics"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/resume"
 	"quarterdeck/commands/review"
@@ -36,7 +37,7 @@ import (
 // All gives every command, in the order in which help shows them.
 func All(n app.CommandNeeds) []bot.Command {
 	return slices.Concat([]bot.Command{
-		deploy.New(n.Catalog, n.Ledger, n.Runs),
+		deploy.New(n.Catalog, n.Ledger, n.Runs, n.Board, n.Clock),
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
 		scale.New(n.Catalog, n.Runs),
@@ -47,6 +48,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard, n.Zone),
 		history.New(n.Catalog, n.Runs, n.Policy, n.Log, n.Zone),
 		logs.New(n.Catalog, n.Zone),
+		metrics.New(metrics.Needs{Board: n.Board, Catalog: n.Catalog, Runs: n.Runs, Policy: n.Policy, Log: n.Log, Zone: n.Zone}),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),
 		deny.New(n.Runs),

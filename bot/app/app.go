@@ -28,6 +28,7 @@ import (
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
@@ -49,6 +50,7 @@ type Tables struct {
 type CommandNeeds struct {
 	Catalog *provider.Catalog
 	Actions *action.Table
+	Board   *panel.Board // also the provider.Judge
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
@@ -105,6 +107,7 @@ type App struct {
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
 	Actions   *action.Table
+	Board     *panel.Board // what is watched about the targets
 
 	providers map[string]provider.Provider
 
@@ -137,7 +140,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -186,6 +189,8 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
 	a.vault = bindVault(c, a.providers, f)
+	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
+	blindGuards(c, a.Board, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {

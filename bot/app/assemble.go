@@ -203,6 +203,12 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 			}
 		}
 		b.Logs = bind.logs(s.Logs)
+		if b.Metrics = bind.metrics(s); b.Metrics != nil {
+			b.MetricsFrom = s.Metrics.Provider
+		}
+		if s.Guard != nil {
+			b.Guard = &s.Guard.Guard
+		}
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}

@@ -49,6 +49,7 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -182,6 +183,8 @@ type Service struct {
 	Scale      *Scale
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 	Logs       *Binding
+	Metrics    *Metrics
+	Guard      *Guard // what watches over deployments; nil for nothing
 }
 
 // Components is a deploy table over several components.

@@ -105,6 +105,7 @@ type file struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`
 	} `toml:"observe"`
+	Panels      map[string]map[string]metric `toml:"panels"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

@@ -9,9 +9,14 @@ import (
 
 // Bindings is what one target is bound to; nil where nothing is.
 type Bindings struct {
-	Deploy Deployer
-	Scale  Scaler
-	Logs   LogSource
+	Deploy  Deployer
+	Scale   Scaler
+	Logs    LogSource
+	Metrics MetricSource
+	// MetricsFrom names the provider that Metrics is of: what is slow or down there
+	// is so for all of its targets.
+	MetricsFrom string
+	Guard       *Guard // what watches over deployments
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
 	// Digest tells one configuration of these bindings and their providers

@@ -163,6 +163,7 @@ func cast() map[string]command {
 		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
+		"with-metrics": withMetrics, "prometheus": tellPrometheus,
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "anywhere": anywhere, "hostile": hostile, "spoil": spoil,
 		"keep-secret": keepSecret, "code": oneTimeCode, "wrong-code": wrongCode, "kept-nowhere": keptNowhere,
