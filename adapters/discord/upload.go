@@ -28,7 +28,7 @@ func attached(c bot.Card) (u upload, ok bool) {
 	if _, rest := fit(c, ofPage); nothing(rest) {
 		return u, false
 	}
-	data := []byte(inWords(c))
+	data := []byte(asText(c))
 	if len(data) > maxFile {
 		data = []byte(strings.ToValidUTF8(string(data[:maxFile]), "") + "\n… and more, which is not here\n")
 	}
@@ -45,8 +45,8 @@ func fileName(c bot.Card) string {
 	return "answer.txt"
 }
 
-// inWords gives a whole card as plain text.
-func inWords(c bot.Card) string {
+// asText gives a whole card as plain text.
+func asText(c bot.Card) string {
 	var b strings.Builder
 	add := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if c.Title != "" {
