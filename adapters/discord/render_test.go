@@ -218,7 +218,7 @@ var (
 // itself, is taken away.
 func read(s string) string {
 	s = fence.ReplaceAllString(s, "code")
-	s = backslashed.ReplaceAllString(s, "x")
+	s = backslashed.ReplaceAllString(s, "¤")
 	s = ourLink.ReplaceAllString(s, "link")
 	s = ourItalic.ReplaceAllString(s, "notice")
 	s = ourBold.ReplaceAllString(s, "bold")
