@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bwmarrin/discordgo"
@@ -100,6 +101,9 @@ type chat struct {
 	places  *places
 	answers *answers
 	forms   *forms
+	typed   shown
+	rhythm  rhythm
+	asked   atomic.Int64 // how often a connection was asked for
 	tally   tally
 }
 
@@ -127,7 +131,7 @@ func open(o bot.ChatOptions) (*chat, error) {
 	if o.Secrets == nil {
 		o.Secrets = &bot.Secrets{}
 	}
-	s := &chat{config: c, appID: c.Application}
+	s := &chat{config: c, appID: c.Application, rhythm: rhythmOfDiscord}
 	var err error
 	if s.botToken, err = o.Secrets.Open(c.BotToken, o.Raw.Dir()); err != nil {
 		fault("bot_token: %s", bot.Sentence(err, "config"))
