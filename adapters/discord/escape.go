@@ -11,7 +11,7 @@ import (
 // The two joiners are let through: scripts and emoji are written with them, and
 // they move nothing.
 func unseen(r rune) bool {
-	if r == '\u200c' || r == '\u200d' {
+	if r >= ' ' && r < 0x7f || r == '\u200c' || r == '\u200d' {
 		return false
 	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Cs, unicode.Co)
