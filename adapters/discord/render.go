@@ -20,6 +20,7 @@ type message struct {
 	embeds     []*discordgo.MessageEmbed
 	components []discordgo.MessageComponent
 	image      *bot.Image // to be attached under its name, which the embed shows; nil for none
+	file       *upload    // to be attached beside it; nil for none
 	bare       string     // the content in place of all where Discord does not take the rest
 }
 

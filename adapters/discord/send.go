@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ const maxThreadName = 100
 // later, or without one, by direct message.
 func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err error) {
 	defer func() { err = translated("discord.deliver", err) }()
-	m := render(d.Card, placeOf(d))
+	m := s.drawn(d)
 	i := s.answers.find(ctx, d.Card.ReplyTo)
 	if i != nil {
 		if user, _ := userOf(d.To); d.To != "" && user != i.user {
@@ -49,6 +50,14 @@ func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err err
 	return ref, err
 }
 
+// drawn gives the message of a delivery: the card, or the file that it becomes.
+func (s *chat) drawn(d bot.Delivery) message {
+	if u, ok := attached(d.Card); ok {
+		return message{content: u.say, bare: u.say, file: &u}
+	}
+	return render(d.Card, placeOf(d))
+}
+
 // placeOf gives where a card is shown.
 func placeOf(d bot.Delivery) place {
 	if d.To != "" {
@@ -63,13 +72,13 @@ func split(ref string) (channel, message string) {
 	return channel, message
 }
 
-// sent is a message as Discord gives it back.
-type sent struct {
+// posted is a message as Discord gives it back.
+type posted struct {
 	ID      string `json:"id"`
 	Channel string `json:"channel_id"`
 }
 
-func (m sent) ref() string { return m.Channel + "/" + m.ID }
+func (m posted) ref() string { return m.Channel + "/" + m.ID }
 
 // outgoing is the body of a message. An edit replaces everything: what is left out
 // would stay.
@@ -77,7 +86,7 @@ type outgoing struct {
 	Content     string                            `json:"content"`
 	Embeds      []*discordgo.MessageEmbed         `json:"embeds"`
 	Components  []discordgo.MessageComponent      `json:"components"`
-	Attachments []attached                        `json:"attachments"`
+	Attachments []enclosed                        `json:"attachments"`
 	Mentions    *discordgo.MessageAllowedMentions `json:"allowed_mentions"`
 	Flags       int                               `json:"flags,omitempty"`
 	Nonce       string                            `json:"nonce,omitempty"`
@@ -91,7 +100,8 @@ type reference struct {
 	Must    bool   `json:"fail_if_not_exists"`
 }
 
-type attached struct {
+// enclosed is a file that belongs to a message.
+type enclosed struct {
 	ID   string `json:"id"`
 	Name string `json:"filename"`
 	Alt  string `json:"description,omitempty"`
@@ -99,7 +109,7 @@ type attached struct {
 
 // body makes the body of a message, and the files that go with it.
 func (m message) body() (outgoing, []attachment) {
-	o := outgoing{Content: m.content, Embeds: m.embeds, Components: m.components, Attachments: []attached{}, Mentions: nobody()}
+	o := outgoing{Content: m.content, Embeds: m.embeds, Components: m.components, Attachments: []enclosed{}, Mentions: nobody()}
 	if o.Embeds == nil {
 		o.Embeds = []*discordgo.MessageEmbed{}
 	}
@@ -112,7 +122,11 @@ func (m message) body() (outgoing, []attachment) {
 	var files []attachment
 	if m.image != nil {
 		files = append(files, attachment{m.image.Name, "image/png", m.image.PNG})
-		o.Attachments = append(o.Attachments, attached{"0", m.image.Name, cutPlain(oneLine(m.image.Alt), 1000)})
+		o.Attachments = append(o.Attachments, enclosed{"0", m.image.Name, cutPlain(oneLine(m.image.Alt), 1000)})
+	}
+	if m.file != nil {
+		files = append(files, attachment{m.file.name, m.file.kind, m.file.data})
+		o.Attachments = append(o.Attachments, enclosed{ID: strconv.Itoa(len(files) - 1), Name: m.file.name})
 	}
 	return o, files
 }
@@ -121,8 +135,8 @@ func (m message) body() (outgoing, []attachment) {
 // image, and then in bare words, where Discord does not take the card as it was
 // drawn: what a card says must be told in any case. finish adds to the body what
 // the call needs.
-func (s *chat) send(ctx context.Context, method, path string, m message, finish func(*outgoing)) (sent, error) {
-	var got sent
+func (s *chat) send(ctx context.Context, method, path string, m message, finish func(*outgoing)) (posted, error) {
+	var got posted
 	try := func(m message) error {
 		o, files := m.body()
 		if finish != nil {
