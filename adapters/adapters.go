@@ -4,6 +4,7 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -22,6 +23,7 @@ func Chats() []bot.ChatType {
 		terminal.Type(),
 		file.Type(),
 		slackchat.Type(),
+		discordchat.Type(),
 	}
 }
 

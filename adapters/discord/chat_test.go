@@ -174,7 +174,7 @@ type world struct {
 }
 
 // brisk is a rhythm that no test waits for.
-var brisk = rhythm{10 * time.Millisecond, 200 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond}
+var brisk = rhythm{10 * time.Millisecond, 200 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 400 * time.Millisecond}
 
 type setting struct {
 	fake   fakediscord.Options

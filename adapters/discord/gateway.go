@@ -37,8 +37,6 @@ const (
 )
 
 const (
-	// opening bounds each step of opening a connection.
-	opening = 10 * time.Second
 	// maxFrame bounds one frame; that of a large guild has megabytes.
 	maxFrame = 32 << 20
 	// stable is how long a connection has to last for the next to be opened without
@@ -57,9 +55,10 @@ type rhythm struct {
 	least, most time.Duration // between two
 	sessions    time.Duration // between two that begin a session; Discord takes one in 5 s
 	refused     time.Duration // after Discord closed one for good
+	opening     time.Duration // bounds each step of opening one
 }
 
-var rhythmOfDiscord = rhythm{time.Second, 5 * time.Minute, 5 * time.Second, 5 * time.Minute}
+var rhythmOfDiscord = rhythm{time.Second, 5 * time.Minute, 5 * time.Second, 5 * time.Minute, 10 * time.Second}
 
 // gateway is the connection to the gateway, opened again and again.
 type gateway struct {
@@ -154,7 +153,7 @@ func (g *gateway) connect(ctx context.Context) *closed {
 	if c != nil {
 		return c
 	}
-	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: opening}
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: g.s.rhythm.opening}
 	g.s.asked.Add(1)
 	conn, resp, err := dialer.DialContext(ctx, at, nil)
 	if err != nil {
@@ -267,7 +266,7 @@ func (k *socket) close(code int) {
 func (k *socket) send(op int, data any) error {
 	k.write.Lock()
 	defer k.write.Unlock()
-	if err := k.conn.SetWriteDeadline(time.Now().Add(opening)); err != nil {
+	if err := k.conn.SetWriteDeadline(time.Now().Add(k.g.s.rhythm.opening)); err != nil {
 		return err
 	}
 	return k.conn.WriteJSON(map[string]any{"op": op, "d": data})
@@ -299,7 +298,7 @@ func (k *socket) read(within time.Duration) (f frame, c *closed) {
 
 // run reads a connection to its end.
 func (k *socket) run(ctx context.Context, token string, beside *conc.WaitGroup) *closed {
-	g := k.g
+	g, opening := k.g, k.g.s.rhythm.opening
 	hello, c := k.read(opening)
 	if c != nil {
 		return c
@@ -324,11 +323,11 @@ func (k *socket) run(ctx context.Context, token string, beside *conc.WaitGroup) 
 			return &closed{err: err}
 		}
 	}
-	within := 2 * opening // for READY or RESUMED
+	within, ready := 2*opening, false // for READY or RESUMED
 	for {
 		f, c := k.read(within)
 		if c != nil {
-			if c.fatal == "" && within == 2*opening {
+			if c.fatal == "" && !ready {
 				c.lost = true // it was no use to resume, if that was asked for
 			}
 			return c
@@ -344,13 +343,13 @@ func (k *socket) run(ctx context.Context, token string, beside *conc.WaitGroup) 
 		case opHeartbeatAck:
 			k.unheard.Store(false)
 		case opReconnect:
-			return &closed{err: errors.New("Discord asks to connect anew"), quick: within != 2*opening}
+			return &closed{err: errors.New("Discord asks to connect anew"), quick: ready}
 		case opInvalidSession:
 			var resumable bool
 			return &closed{err: errors.New("Discord knows the session no more"), lost: json.Unmarshal(f.Data, &resumable) != nil || !resumable}
 		case opDispatch:
 			if f.Type == "READY" || f.Type == "RESUMED" {
-				if within = 2*interval + opening; f.Type == "READY" {
+				if within, ready = 2*interval+opening, true; f.Type == "READY" {
 					g.ready(f.Data)
 				}
 				g.s.reached(true)

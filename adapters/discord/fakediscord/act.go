@@ -253,7 +253,7 @@ func (s *Server) act(ctx context.Context, w Way, i *interaction, data map[string
 		}
 		s.checkContract("POST /interactions/{interaction_id}/{interaction_token}/callback", ask{raw: said, value: value})
 		s.mu.Lock()
-		if fault := s.taken(i, said, nil); fault.status != 0 && i.answered == 0 {
+		if fault := s.taken(i, said, nil); fault.status != 0 && i.answered == 0 && s.o.Clock.Now().Sub(i.made) <= s.o.AckWithin {
 			s.note("Discord does not take %.300s: %v", said, fault.body)
 		}
 		s.announce()
