@@ -4,6 +4,7 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -23,6 +24,7 @@ func Chats() []bot.ChatType {
 		terminal.Type(),
 		file.Type(),
 		slackchat.Type(),
+		discordchat.Type(),
 	}
 }
 

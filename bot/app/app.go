@@ -209,7 +209,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
-			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Home: a.home, Version: o.Version})
+			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Typed: typed{a}, Home: a.home, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
