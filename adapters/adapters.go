@@ -5,6 +5,7 @@ package adapters
 import (
 	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/discord"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -35,6 +36,7 @@ func Providers() []provider.Type {
 		githubprovider.Type(),
 		awsprovider.Type(),
 		prometheusprovider.Type(),
+		backupprovider.Type(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"quarterdeck/commands/action"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
+	"quarterdeck/commands/backup"
 	"quarterdeck/commands/can"
 	"quarterdeck/commands/cancel"
 	"quarterdeck/commands/confirm"
@@ -22,6 +23,7 @@ import (
 	"quarterdeck/commands/logs"
 	"quarterdeck/commands/metrics"
 	"quarterdeck/commands/restart"
+	"quarterdeck/commands/restoretest"
 	"quarterdeck/commands/resume"
 	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
@@ -41,6 +43,8 @@ func All(n app.CommandNeeds) []bot.Command {
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
 		scale.New(n.Catalog, n.Runs),
+		backup.New(n.Catalog, n.Backups, n.Zone),
+		restoretest.New(n.Catalog, n.Backups, n.Clock),
 		lock.New(n.Guard, n.Clock),
 		unlock.New(n.Guard),
 		halt.New(n.Guard),

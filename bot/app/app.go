@@ -20,6 +20,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/form"
@@ -54,6 +55,7 @@ type CommandNeeds struct {
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Backups *backup.Ledger // how restore tests ended
 	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
@@ -140,7 +142,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -259,6 +261,13 @@ func (a *App) Warnings() []string {
 				}
 			}
 		}
+		if tester, err := a.Catalog.RestoreTester(s.Target); err == nil {
+			if d, ok := tester.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: backup of %s, %s", s.Backup.Raw.Where(), s.Target, line))
+				}
+			}
+		}
 	}
 	lines = append(lines, a.actionWarnings()...)
 	return lines
@@ -346,6 +355,8 @@ func (a *App) Run(ctx context.Context) error {
 	parts.tell.Go(mirror.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
+	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
+	parts.tell.Go(sweeper.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
 	}

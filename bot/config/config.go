@@ -181,6 +181,7 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Backup     *Backup
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 	Logs       *Binding
 	Metrics    *Metrics

@@ -19,6 +19,9 @@ type Bindings struct {
 	Guard       *Guard // what watches over deployments
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
+	Backup RestoreTester
+	// Objectives is what is wanted of Backup.
+	Objectives Objectives
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string
