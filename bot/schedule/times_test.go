@@ -93,7 +93,7 @@ func TestOnceADay(t *testing.T) {
 		}
 		day := time.Date(rapid.IntRange(2015, 2030).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 364).Draw(t, "day"))
 		if _, change := day.In(in).ZoneBounds(); !change.IsZero() && change.Year() < 2038 {
-			day = change.UTC().Truncate(24 * time.Hour).AddDate(0, 0, -4)
+			day = change.UTC().Truncate(24*time.Hour).AddDate(0, 0, -4)
 		}
 		due := times.After(first(day, in).Add(-time.Nanosecond))
 		for range 8 {
