@@ -49,6 +49,8 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Digests      []Digest
+	Jobs         []Job
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
