@@ -22,6 +22,7 @@ import (
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/digest"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
@@ -32,6 +33,7 @@ import (
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/schedule"
 	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
@@ -58,6 +60,7 @@ type CommandNeeds struct {
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Digests *digest.Desk
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -112,6 +115,8 @@ type App struct {
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
+	digests []digest.Definition
+	entries []schedule.Entry // all that the clock asks for, digests first
 	guide   *router.Guide
 	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
@@ -192,6 +197,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	a.clockwork(f)
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -213,13 +219,17 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	people, roles := peopleOf(c)
 	var err error
 	sources, vouching := a.networks()
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
+		a.Directory = a.Directory.Clocked(principals(c))
+	}
+	if err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
+		a.entitled(f)
 	}
 	if a.Directory != nil {
 		a.Directory = a.Directory.Vouched(vouching)
@@ -337,6 +347,9 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	if o.Serve { // one that is started for one command asks for nothing else
+		parts.tell.Go(a.clock(g).Run)
+	}
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {
