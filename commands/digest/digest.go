@@ -23,7 +23,7 @@ func New(d *digest.Desk) bot.Command {
 		Permission: bot.MayDigest,
 		Posts:      true,
 		Resolve: func(c bot.Call) (bot.Ask, error) {
-			return bot.Ask{Permission: bot.MayDigest, Resources: []bot.Resource{bot.Resource(bot.KindDigest + ":" + c.Args["name"])}}, nil
+			return bot.Ask{Permission: bot.MayDigest, Resources: []bot.Resource{digest.Definition{Name: c.Args["name"]}.Resource()}}, nil
 		},
 		Answer: func(ctx context.Context, c bot.Call) (bot.Reply, error) {
 			return bot.Reply{}, d.Post(ctx, c, c.Args["name"])
