@@ -96,7 +96,7 @@ func TestDigestByTheClock(t *testing.T) {
 	if want := "daily digest of " + due.Format("Mon 2006-01-02") + " 09:00"; first.Card.Title != want || first.Card.Text != "" || first.To != "" {
 		t.Errorf("it is %q %q, to %q; want %q to all", first.Card.Title, first.Card.Text, first.To, want)
 	}
-	if text := shown(first.Card); !strings.Contains(text, "1: 1 done\n#1 deploy shop v2 to staging: done, dev") || !strings.Contains(text, "the audit log is intact") {
+	if text := shown(first.Card); !strings.Contains(text, "1: 1 done\n#1 deploy shop v2 to staging: done (dev)") || !strings.Contains(text, "the audit log is intact") {
 		t.Errorf("it tells %q", text)
 	}
 	w.stop()

@@ -35,9 +35,9 @@ func (s Sources) changes(ctx context.Context, w Window) (Block, error) {
 			continue
 		}
 		count[r.State]++
-		line := fmt.Sprintf("#%d %s: %s, %s", r.Number, r.Plan.Summary, r.State.Word(), r.Call.Who.Name())
+		line := fmt.Sprintf("#%d %s: %s (%s)", r.Number, r.Plan.Summary, r.State.Word(), r.Call.Who.Name())
 		if r.Plan.Summary == "" {
-			line = fmt.Sprintf("#%d %s: %s, %s", r.Number, r.Call.Line, r.State.Word(), r.Call.Who.Name())
+			line = fmt.Sprintf("#%d %s: %s (%s)", r.Number, r.Call.Line, r.State.Word(), r.Call.Who.Name())
 		}
 		switch r.State {
 		case bot.Succeeded:
@@ -67,7 +67,7 @@ func (s Sources) changes(ctx context.Context, w Window) (Block, error) {
 	var parts []string
 	for _, state := range order {
 		if n := count[state]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, state.Word()))
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(state.Word(), ", ", " and ")))
 		}
 	}
 	if len(seen) > 0 {
@@ -106,7 +106,7 @@ func (s Sources) stuck(ctx context.Context, w Window) (Block, error) {
 		if what == "" {
 			what = r.Call.Line
 		}
-		lines = append(lines, fmt.Sprintf("#%d %s: %s since %s, %s", r.Number, what, how, w.Zone.Minute(since), r.Call.Who.Name()))
+		lines = append(lines, fmt.Sprintf("#%d %s: %s since %s (%s)", r.Number, what, how, w.Zone.Minute(since), r.Call.Who.Name()))
 	}
 	for _, r := range unknown {
 		if w.Now.Sub(r.Ended) < unknownFor {
@@ -146,7 +146,7 @@ func (s Sources) reviews(ctx context.Context, w Window) (Block, error) {
 		if t := r.Ask.Target; t != (bot.Target{}) && !w.May(bot.MaySeeRuns, t) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("#%d %s: by break-glass on %s, %s; review %d", r.Number, r.Plan.Summary, w.Zone.Minute(r.Created), r.Call.Who.Name(), r.Number))
+		lines = append(lines, fmt.Sprintf("#%d %s: by break-glass on %s (%s); review %d", r.Number, r.Plan.Summary, w.Zone.Minute(r.Created), r.Call.Who.Name(), r.Number))
 	}
 	return headed(lines, "open review"), nil
 }
