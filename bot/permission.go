@@ -37,6 +37,9 @@ const (
 	MayBreakGlass Permission = "break-glass"
 	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
 	MayResetTOTP Permission = "totp.reset"
+	// MayDigest reads a digest, and has it posted to its channel. A digest holds
+	// what its own principal may see, whoever asks for it.
+	MayDigest Permission = "digest"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -76,6 +79,7 @@ func Permissions() []PermissionInfo {
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
 		{MayReadAudit, KindBot, "read the audit log"},
+		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"quarterdeck/commands/confirm"
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
+	"quarterdeck/commands/digest"
 	"quarterdeck/commands/freeze"
 	"quarterdeck/commands/halt"
 	"quarterdeck/commands/help"
@@ -61,6 +62,7 @@ func All(n app.CommandNeeds) []bot.Command {
 		runs.New(n.Catalog, n.Runs, n.Policy, n.Zone),
 		run.New(n.Runs, n.Log, n.Policy, n.Zone),
 		audit.New(n.Log, n.Zone),
+		digest.New(n.Digests),
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),

@@ -35,7 +35,7 @@ func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 }
 
 func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog, actions *action.Table) auth.Rules {
-	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets(),
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: append(d.Persons(), d.Principals()...), Targets: catalog.Targets(),
 		Permissions: actions.Permissions()}
 	for _, g := range c.Grants {
 		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,

