@@ -6,6 +6,7 @@ import (
 	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/flags"
 	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/slack"
@@ -31,6 +32,7 @@ func Providers() []provider.Type {
 		execprovider.Type(),
 		githubprovider.Type(),
 		awsprovider.Type(),
+		flagsprovider.Type(),
 	}
 }
 

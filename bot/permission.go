@@ -33,6 +33,11 @@ const (
 	MayBreakGlass Permission = "break-glass"
 	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
 	MayResetTOTP Permission = "totp.reset"
+	MayReadFlag  Permission = "flag.read"
+	MaySetFlag   Permission = "flag.set"  // on, off, set, ramp and undo
+	MayKillFlag  Permission = "flag.kill" // off at once; a way back
+	// MayCreateFlag makes flags and takes them out of use.
+	MayCreateFlag Permission = "flag.create"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -67,6 +72,10 @@ func Permissions() []PermissionInfo {
 		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
+		{MayReadFlag, KindFlag, "see flags"},
+		{MaySetFlag, KindFlag, "turn a flag on and off, set and ramp it"},
+		{MayKillFlag, KindFlag, "kill a flag: off at once"},
+		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}

@@ -114,26 +114,26 @@ type Role struct {
 
 // Grant is one [[grant]].
 type Grant struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
 }
 
 // Deny is one [[deny]].
 type Deny struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
-	Reason                                                string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
+	Reason                                                       string
 }
 
 // Require is one [[require]].
 type Require struct {
-	Where                string
-	Permissions, Targets []string
-	Confirm              bool
-	Approvals            *bot.ApprovalRule
-	Reason               bool
-	Ticket               string
-	StepUp               bool
+	Where                       string
+	Permissions, Targets, Flags []string
+	Confirm                     bool
+	Approvals                   *bot.ApprovalRule
+	Reason                      bool
+	Ticket                      string
+	StepUp                      bool
 }
 
 // Auth is the [auth] table: how people show that they are themselves.
@@ -172,6 +172,7 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Flags      *Binding
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
 }
 

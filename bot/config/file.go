@@ -41,6 +41,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 	} `toml:"grant"`
@@ -49,6 +50,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 		Reason      string   `toml:"reason"`
@@ -56,6 +58,7 @@ type file struct {
 	Require []struct {
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Confirm     bool     `toml:"confirm"`
 		Approvals   *struct {
 			Count int      `toml:"count"`

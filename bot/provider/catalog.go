@@ -13,6 +13,7 @@ type Bindings struct {
 	Scale  Scaler
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
+	Flags  Flagger
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string
