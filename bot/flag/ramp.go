@@ -99,6 +99,11 @@ func (w *RampWorkflow) Watchable(ctx context.Context, t bot.Target, metric strin
 	return nil
 }
 
+// RampFacts gives the preconditions of a ramp.
+func RampFacts(c *provider.Catalog, r Ramp) []bot.Fact {
+	return Facts(c, provider.FlagChange{Target: r.Base.Target, Key: r.Base.Key, From: r.From, To: &r.Base})
+}
+
 // said gives a judgement as a sentence.
 func said(j provider.Judgement) string {
 	switch j.Stand {

@@ -70,7 +70,11 @@ func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 
 // outdated gives the sequels of earlier runs that wait to set what r sets.
 func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
-	if r.Plan.Subject == "" {
+	subjects := r.Plan.Subjects
+	if r.Plan.Subject != "" {
+		subjects = append(slices.Clip(subjects), r.Plan.Subject)
+	}
+	if len(subjects) == 0 {
 		return nil, nil
 	}
 	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
@@ -83,7 +87,7 @@ func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.run.Pending() && c.run.Plan.Subject == r.Plan.Subject && row.Number != r.Number && !row.Holds {
+		if c.run.Pending() && slices.Contains(subjects, c.run.Plan.Subject) && row.Number != r.Number && !row.Holds {
 			old = append(old, c)
 		}
 	}
