@@ -64,6 +64,7 @@ type ramping struct {
 	Mine      string    `json:"mine,omitempty"`
 	Revision  string    `json:"revision,omitempty"`
 	Since     time.Time `json:"since,omitzero"` // it bakes since then; zero when it does not
+	Text      string    `json:"text,omitempty"` // what is told of it meanwhile
 	Blind     int       `json:"blind,omitempty"`
 	Why       string    `json:"why,omitempty"` // it goes back; "" while all is well
 	Cancelled bool      `json:"cancelled,omitempty"`
@@ -264,7 +265,10 @@ func (w *RampWorkflow) set(ctx context.Context, flagger provider.Flagger, s *ram
 		p.State = bot.OpSucceeded
 		return p, nil
 	}
-	p.State, p.Next = bot.OpBaking, s.nap()
+	if s.Step < len(s.Ramp.Steps)-1 {
+		p.Text += fmt.Sprintf("; %s at %s", s.Ramp.Steps[s.Step+1].Reach(), s.Since.Add(s.Ramp.Every).UTC().Format("15:04 UTC"))
+	}
+	p.State, p.Next, s.Text = bot.OpBaking, s.nap(), p.Text
 	return p, nil
 }
 
@@ -299,11 +303,7 @@ func (w *RampWorkflow) watch(ctx context.Context, s *ramping) (p bot.Progress, d
 	if w.clock.Now().Sub(s.Since) >= s.Ramp.Every && s.Blind == 0 {
 		return p, true
 	}
-	p = bot.Progress{State: bot.OpBaking, Percent: s.percent(), Next: s.nap(),
-		Text: fmt.Sprintf("%s since %s", s.Ramp.Steps[s.Step].Reach(), s.Since.UTC().Format("15:04 UTC"))}
-	if s.Step < len(s.Ramp.Steps)-1 {
-		p.Text += fmt.Sprintf(", %s at %s", s.Ramp.Steps[s.Step+1].Reach(), s.Since.Add(s.Ramp.Every).UTC().Format("15:04 UTC"))
-	}
+	p = bot.Progress{State: bot.OpBaking, Percent: s.percent(), Next: s.nap(), Text: s.Text}
 	if s.Blind > 0 {
 		p.Text += "; " + sees
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -205,7 +206,7 @@ func (w *Workflow) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.P
 		p.Unsure, p.Text = true, bot.Sentence(err, h.Key)
 		s.Parts = append(append(s.Parts[:i:i], s.Parts[i+1:]...), *p) // the others first
 		h, err := pack(h, s)
-		return h, bot.Progress{State: bot.OpWorking, Parts: s.told()}, err
+		return h, bot.Progress{State: bot.OpWorking, Parts: s.told(), Next: time.Millisecond}, err
 	}
 	if err != nil {
 		return h, bot.Progress{}, err
@@ -270,7 +271,7 @@ func (s *state) told() []bot.ProgressPart {
 
 // end says how all of it stands after one change came to its end.
 func (w *Workflow) end(h bot.Handle, s state, docs []bot.Document) (bot.Handle, bot.Progress, error) {
-	p := bot.Progress{State: bot.OpWorking, Parts: s.told(), Documents: docs}
+	p := bot.Progress{State: bot.OpWorking, Parts: s.told(), Documents: docs, Next: time.Millisecond}
 	var did, not []string
 	for _, part := range s.Parts {
 		if part.Done {

@@ -279,6 +279,9 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if err := e.supersede(tx, r); err != nil {
 		return err
 	}
+	if err := e.wakeBaking(tx, r); err != nil {
+		return err
+	}
 	return e.follow(tx, r, children)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"quarterdeck/bot"
@@ -110,6 +111,35 @@ func (e *Engine) againstGoingOn(ctx context.Context, c *current) (string, error)
 		return d.Because, nil
 	}
 	return "", nil
+}
+
+// wakeBaking has the runs look at once that bake a value which r has just set, so
+// that they do not act on what is no longer so.
+func (e *Engine) wakeBaking(tx store.Tx, r *bot.Run) error {
+	subjects := subjectsOf(r)
+	if len(subjects) == 0 {
+		return nil
+	}
+	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Running, Limit: maxQueue})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Number == r.Number || row.Holds {
+			continue
+		}
+		c, err := e.another(row)
+		if err != nil {
+			return err
+		}
+		if c.run.Aside && slices.Contains(subjects, c.run.Plan.Subject) {
+			c.run.WakeAt = e.Clock.Now()
+			if err := e.put(tx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tellDirectly has those told of the end of a run who are to hear of it wherever

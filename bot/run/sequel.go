@@ -70,10 +70,7 @@ func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 
 // outdated gives the sequels of earlier runs that wait to set what r sets.
 func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
-	subjects := r.Plan.Subjects
-	if r.Plan.Subject != "" {
-		subjects = append(slices.Clip(subjects), r.Plan.Subject)
-	}
+	subjects := subjectsOf(r)
 	if len(subjects) == 0 {
 		return nil, nil
 	}
@@ -92,6 +89,14 @@ func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
 		}
 	}
 	return old, nil
+}
+
+// subjectsOf names the values that a run sets.
+func subjectsOf(r *bot.Run) []string {
+	if r.Plan.Subject == "" {
+		return r.Plan.Subjects
+	}
+	return append(slices.Clip(r.Plan.Subjects), r.Plan.Subject)
 }
 
 // supersede ends the sequels that r, which has ended with success, has taken the
