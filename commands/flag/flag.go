@@ -35,6 +35,30 @@ func All(n Needs) []bot.Command {
 
 type verbs struct{ Needs }
 
+// Help is asked of commands that were made with nothing.
+
+func (v *verbs) flagged(environment string) []bot.Target {
+	if v.Catalog == nil {
+		return nil
+	}
+	return v.Catalog.Flagged(environment)
+}
+
+func (v *verbs) environments() []string {
+	if v.Catalog == nil {
+		return nil
+	}
+	return v.Catalog.Environments("")
+}
+
+func (v *verbs) now() *flag.Snapshot {
+	if v.Flags == nil {
+		return &flag.Snapshot{}
+	}
+	now, _ := v.Flags.Now()
+	return now
+}
+
 // flagParam is the name of a flag. One that could be no flag's is refused before
 // anything is asked about it.
 func flagParam() bot.Param {
@@ -56,8 +80,8 @@ func environmentParam(optional bool) bot.Param {
 // target gives whose flag it is, from memory alone; the zero Target where that
 // cannot be known.
 func (v *verbs) target(environment, key string) bot.Target {
-	flagged := v.Catalog.Flagged(environment)
-	now, _ := v.Flags.Now()
+	flagged := v.flagged(environment)
+	now := v.now()
 	if f, found := now.Get(environment, key); found && slices.Contains(flagged, f.Target) {
 		return f.Target
 	}
@@ -95,12 +119,7 @@ func (v *verbs) everywhere(p bot.Permission) func(bot.Call) (bot.Ask, error) {
 		}
 		ask := bot.Ask{Permission: p}
 		where := v.where(c.Args["flag"])
-		for _, environment := range where {
-			ask.Resources = append(ask.Resources, bot.FlagResource(environment, c.Args["flag"]))
-		}
-		if len(where) == 0 {
-			return ask, bot.Errorf(bot.NotFound, "no service has flags; give one a flags table, as config.example.toml shows")
-		}
+		ask.Resources = resources(where, c.Args["flag"])
 		if len(where) == 1 {
 			ask.Target = v.target(where[0], c.Args["flag"])
 		}
@@ -111,33 +130,49 @@ func (v *verbs) everywhere(p bot.Permission) func(bot.Call) (bot.Ask, error) {
 // where lists the environments in which there is the flag, in the order of the
 // configuration; all that have flags where it is not known.
 func (v *verbs) where(key string) []string {
-	now, _ := v.Flags.Now()
+	now := v.now()
 	known := now.Environments(key)
 	var all, found []string
-	for _, t := range v.Catalog.Flagged("") {
+	for _, t := range v.flagged("") {
 		if !slices.Contains(all, t.Environment) {
 			all = append(all, t.Environment)
 		}
 	}
-	for _, environment := range v.Catalog.Environments("") {
+	for _, environment := range v.environments() {
 		if slices.Contains(all, environment) && slices.Contains(known, environment) {
 			found = append(found, environment)
 		}
 	}
-	if len(found) == 0 {
+	switch {
+	case len(found) > 0:
+		return found
+	case len(all) > 0:
 		return all
 	}
-	return found
+	return v.environments() // Plan says that there are no flags there
+}
+
+// resources gives what is asked about a flag in environments; without any, the bot
+// itself.
+func resources(environments []string, key string) []bot.Resource {
+	if len(environments) == 0 {
+		return []bot.Resource{bot.TheBot}
+	}
+	var all []bot.Resource
+	for _, e := range environments {
+		all = append(all, bot.FlagResource(e, key))
+	}
+	return all
 }
 
 // get gives one flag as it is, and what its Flagger can do.
 func (v *verbs) get(ctx context.Context, environment, key string) (provider.Flag, provider.Flagger, error) {
 	t := v.target(environment, key)
 	if t == (bot.Target{}) {
-		if len(v.Catalog.Flagged(environment)) == 0 {
+		if len(v.flagged(environment)) == 0 {
 			return provider.Flag{}, nil, bot.Errorf(bot.NotFound, "%s has no flags; give a service there a flags table, as config.example.toml shows", environment)
 		}
-		t = v.Catalog.Flagged(environment)[0] // which says what there is instead
+		t = v.flagged(environment)[0] // which says what there is instead
 	}
 	flagger, err := v.Catalog.Flagger(t)
 	if err != nil {

@@ -37,12 +37,15 @@ func (v *verbs) create() bot.Command {
 		},
 		Permission: bot.MayCreateFlag,
 		Resolve: func(c bot.Call) (bot.Ask, error) {
+			var where []string
 			targets, err := v.homes(c.Args["service"])
-			ask := bot.Ask{Permission: bot.MayCreateFlag}
 			for _, t := range targets {
-				ask.Resources = append(ask.Resources, bot.FlagResource(t.Environment, c.Args["flag"]))
+				where = append(where, t.Environment)
 			}
-			return ask, err
+			if err != nil { // Plan says it, to those who may
+				where = v.environments()
+			}
+			return bot.Ask{Permission: bot.MayCreateFlag, Resources: resources(where, c.Args["flag"])}, nil
 		},
 		Plan: v.planCreate,
 	}
@@ -52,7 +55,7 @@ func (v *verbs) create() bot.Command {
 func (v *verbs) homes(service string) ([]bot.Target, error) {
 	var of []bot.Target
 	var services []string
-	for _, t := range v.Catalog.Flagged("") {
+	for _, t := range v.flagged("") {
 		if service == "" && len(of) > 0 && of[0].Service != t.Service || len(services) == 0 || services[len(services)-1] != t.Service {
 			services = append(services, t.Service)
 		}
@@ -91,7 +94,7 @@ func (v *verbs) planCreate(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		if !flagger.Powers().Create {
 			return p, bot.Errorf(bot.Invalid, "flags of %s are made where they are kept, and not from here", t)
 		}
-		now, _ := v.Flags.Now()
+		now := v.now()
 		if there, found := now.Get(t.Environment, f.Key); found {
 			return p, bot.Errorf(bot.Conflict, "there is a flag %s of %s in %s already; give this one another name", f.Key, there.Target.Service, t.Environment)
 		}

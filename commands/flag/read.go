@@ -15,7 +15,7 @@ import (
 // visible gives every flag that the caller may see, by environment in order, and
 // what could not be read.
 func (v *verbs) visible(ctx context.Context, c bot.Call, environment string) (all []provider.Flag, silent []string, err error) {
-	for _, t := range v.Catalog.Flagged(environment) {
+	for _, t := range v.flagged(environment) {
 		flagger, err := v.Catalog.Flagger(t)
 		if err != nil {
 			return nil, nil, err
@@ -31,7 +31,17 @@ func (v *verbs) visible(ctx context.Context, c bot.Call, environment string) (al
 			}
 		}
 	}
-	return all, silent, nil
+	if len(all) > 0 {
+		return all, silent, nil
+	}
+	for _, e := range v.environments() {
+		if environment == "" || environment == e {
+			if v.may(c, bot.MayReadFlag, bot.FlagResource(e, "any")) {
+				return nil, silent, nil
+			}
+		}
+	}
+	return nil, nil, bot.Errorf(bot.Denied, "no grant lets you see flags")
 }
 
 func (v *verbs) list() bot.Command {
@@ -59,7 +69,7 @@ func (v *verbs) list() bot.Command {
 func (v *verbs) table(all []provider.Flag) *bot.Table {
 	t := &bot.Table{Columns: []string{"FLAG"}}
 	var environments []string
-	for _, e := range v.Catalog.Environments("") {
+	for _, e := range v.environments() {
 		if slices.ContainsFunc(all, func(f provider.Flag) bool { return f.Target.Environment == e }) {
 			environments = append(environments, e)
 			t.Columns = append(t.Columns, strings.ToUpper(e))
