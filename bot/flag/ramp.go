@@ -175,9 +175,7 @@ func (w *RampWorkflow) advance(ctx context.Context, flagger provider.Flagger, s 
 		if s.Cancelled {
 			return bot.Progress{State: bot.OpCancelled, Text: "nothing was changed"}, nil
 		}
-		if err := s.begin(flagger, s.Ramp.From); err != nil {
-			return bot.Progress{}, err
-		}
+		return s.begin(flagger, s.Ramp.From)
 	}
 	if s.Inner != nil {
 		return w.set(ctx, flagger, s, h.Interrupted)
@@ -212,14 +210,12 @@ func (w *RampWorkflow) advance(ctx context.Context, flagger provider.Flagger, s 
 	if s.Why == "" {
 		s.Step++
 	}
-	if err := s.begin(flagger, f.Revision); err != nil {
-		return bot.Progress{}, err
-	}
-	return w.set(ctx, flagger, s, false)
+	return s.begin(flagger, f.Revision)
 }
 
-// begin makes the change that comes next: the step, or back to the one before.
-func (s *ramping) begin(flagger provider.Flagger, from string) error {
+// begin makes the change that comes next: the step, or back to the one before. It
+// is noted before the first call, so that a lost answer is looked for under its key.
+func (s *ramping) begin(flagger provider.Flagger, from string) (bot.Progress, error) {
 	to, key := s.Ramp.Steps[s.Step], fmt.Sprintf("%s/%d", s.Task.Key, s.Step)
 	now := s.Ramp.Base
 	if s.Step > 0 {
@@ -235,10 +231,10 @@ func (s *ramping) begin(flagger provider.Flagger, from string) error {
 	}
 	inner, err := flagger.Begin(provider.FlagChange{Target: to.Target, Key: to.Key, From: from, To: &to, Text: now.Reach() + " -> " + to.Reach()}, task)
 	if err != nil {
-		return err
+		return bot.Progress{}, err
 	}
 	s.Inner, s.Mine, s.Revision = &inner, key, ""
-	return nil
+	return bot.Progress{State: bot.OpWorking, Percent: s.percent(), Next: time.Millisecond}, nil
 }
 
 // set takes the change under way one call on.
@@ -268,7 +264,7 @@ func (w *RampWorkflow) set(ctx context.Context, flagger provider.Flagger, s *ram
 	if s.Step < len(s.Ramp.Steps)-1 {
 		p.Text += fmt.Sprintf("; %s at %s", s.Ramp.Steps[s.Step+1].Reach(), s.Since.Add(s.Ramp.Every).UTC().Format("15:04 UTC"))
 	}
-	p.State, p.Next, s.Text = bot.OpBaking, s.nap(), p.Text
+	p.State, p.Next, s.Text = bot.OpBaking, lookLeast, p.Text
 	return p, nil
 }
 
