@@ -57,7 +57,7 @@ var faultyRules = []struct {
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "run..*"} },
 		`config.toml:41: grant 1: permission "run..*": it has an empty segment; write a name, a family such as "run.*", or "*"`},
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "planet.*"} },
-		`config.toml:41: grant 1: there is no permission "planet.*"; there are audit, break-glass, deploy, freeze, freeze.override, halt, history, lock, lock.steal, order.override, release.override, restart and 8 more`},
+		`config.toml:41: grant 1: there is no permission "planet.*"; there are audit, break-glass, deploy, freeze, freeze.override, halt, history, lock, lock.steal, oncall, oncall.override, order.override and 18 more`},
 	{"Grant.Permissions", func(r *Rules) { r.Grants[0].Permissions = []string{"deploy", "self"} },
 		`config.toml:41: grant 1: "self" is no permission to give or take: every declared person may ask about their own rights`},
 	{"Grant.Targets", func(r *Rules) { r.Grants[0].Targets = nil },

@@ -19,6 +19,8 @@ import (
 	"quarterdeck/commands/help"
 	"quarterdeck/commands/history"
 	"quarterdeck/commands/lock"
+	"quarterdeck/commands/oncall"
+	"quarterdeck/commands/page"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/resume"
 	"quarterdeck/commands/review"
@@ -56,5 +58,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), totp.All(n.Codes), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), page.All(n.Pages, n.Policy, n.Zone), oncall.All(n.Pages, n.Zone), totp.All(n.Codes), action.All(n.Actions))
 }

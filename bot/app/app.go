@@ -28,6 +28,7 @@ import (
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
@@ -58,6 +59,7 @@ type CommandNeeds struct {
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Pages   *page.Keeper
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -108,12 +110,15 @@ type App struct {
 
 	providers map[string]provider.Provider
 
-	tables  Tables
-	options Options
-	chats   map[string]bot.Chat
-	freezes []guard.Recurring
-	guide   *router.Guide
-	form    atomic.Pointer[form.Forms]
+	tables        Tables
+	options       Options
+	chats         map[string]bot.Chat
+	freezes       []guard.Recurring
+	pager         *page.Settings // nil for none
+	roster        *page.Roster   // nil without a pager
+	guide         *router.Guide
+	form          atomic.Pointer[form.Forms]
+	pagerWarnings []string // of gaps in which nobody is on call
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
@@ -136,7 +141,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -212,6 +217,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
+	a.setPager(f)
 	sources, vouching := a.networks()
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
 		f.add(f.config(), err)
@@ -236,7 +242,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.pagerWarnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -293,8 +299,10 @@ func (a *App) Run(ctx context.Context) error {
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
+	g.pages = a.pages(g)
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
+	a.knowing(g, engine)
 	closeJournal, err := a.emergency(g, engine)
 	if err != nil {
 		return err
@@ -305,7 +313,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, pages: g.pages})
 	if err != nil {
 		return err
 	}
@@ -337,6 +345,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	parts.tell.Go(g.pages.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
 	if c.Audit.Retain > 0 {

@@ -49,6 +49,7 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Pager        bot.Raw // [pager]; nil for none
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -173,6 +174,7 @@ type Service struct {
 	Components *Components
 	Scale      *Scale
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Alerts     *Alerts  // which alerts are about it; nil for none
 }
 
 // Components is a deploy table over several components.

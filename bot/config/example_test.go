@@ -16,6 +16,7 @@ import (
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/page"
 	"quarterdeck/commands"
 )
 
@@ -105,6 +106,9 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
+		{"pager", reflect.TypeFor[page.Table]()},
+		{"pager.schedule.primary", reflect.TypeFor[page.ScheduleTable]()},
+		{"pager.policy.default", reflect.TypeFor[page.PolicyTable]()},
 		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {

@@ -287,7 +287,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"action": true, "action.run": true, "action.arguments": true}
+		"action": true, "action.run": true, "action.arguments": true, "pager": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

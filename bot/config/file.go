@@ -104,6 +104,7 @@ type file struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`
 	} `toml:"observe"`
+	Pager       map[string]any `toml:"pager"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

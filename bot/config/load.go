@@ -100,6 +100,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.operations()
 	l.actions()
 	l.observe()
+	l.pager()
 	return l, nil
 }
 
