@@ -265,7 +265,7 @@ func TestTables(t *testing.T) {
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:60: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:60: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:60: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or alerts`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:59: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {

@@ -120,7 +120,7 @@ func (k *Keeper) Story(p *Page, events []Event) string {
 	if !p.Resolved.IsZero() {
 		fmt.Fprintf(&b, "- resolved after %s\n", bot.Span(p.Resolved.Sub(p.Opened).Truncate(1e9)))
 	}
-	fmt.Fprintf(&b, "- %d alerts\n\n## Timeline\n\n", p.Alerts)
+	fmt.Fprintf(&b, "- alerts: %d\n\n## Timeline\n\n", p.Alerts)
 	for _, e := range events {
 		who := e.Person
 		if who == "" {
