@@ -20,7 +20,7 @@ const (
 	followEvery = 2 * time.Second
 	follows     = 20
 	sweepEvery  = 10 * time.Minute
-	writeWithin = 15 * time.Second
+	writeWithin = 5 * time.Second // then it is told from memory
 	lookWithin  = 5 * time.Second
 )
 
