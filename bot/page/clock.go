@@ -49,7 +49,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 			case ctx.Err() != nil:
 			case err != nil:
 				k.offLog(ctx, s, err)
-			case !next.IsZero():
+			default:
+				k.onLog()
+			}
+			if !next.IsZero() {
 				nap = min(nap, max(next.Sub(k.Clock.Now()), 5*time.Millisecond))
 			}
 			k.send(ctx, s, &senders)

@@ -98,12 +98,15 @@ func (k *Keeper) settle(ctx context.Context, s *Settings) error {
 			k.Posted()
 		}
 	}
-	if err == nil {
-		k.mu.Lock()
-		clear(k.off) // the store is back, and knows better
-		k.mu.Unlock()
-	}
 	return err
+}
+
+// onLog forgets what was done from memory: the store takes writes, and knows
+// better.
+func (k *Keeper) onLog() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.off)
 }
 
 // offLog tells of pages whose time has come while the store cannot be written;

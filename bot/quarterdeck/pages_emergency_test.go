@@ -12,6 +12,9 @@ import (
 // that nobody takes goes on to the next level from memory, and an acknowledgement
 // goes through the emergency journal; once the log can be written, it is in it.
 func TestPageWithoutTheLog(t *testing.T) {
+	if os.Getenv("QUARTERDECK_TEST_ALL") == "" {
+		t.Skip("it waits for a locked database as long as the bot does; make test-all runs it, and package page has it without the waiting")
+	}
 	t.Parallel()
 	s := newStage(t)
 	raw, err := os.ReadFile(s.path("config.toml"))
