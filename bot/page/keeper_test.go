@@ -199,7 +199,7 @@ func (w *world) posted(c bot.ChannelID) string {
 	w.t.Helper()
 	var b strings.Builder
 	err := w.store.View(w.t.Context(), func(r store.Reader) error {
-		out, err := r.OutgoingDue(w.clock.Now(), "test", 10_000)
+		out, err := r.OutgoingDue(w.clock.Now(), "test", nil, 10_000)
 		for _, o := range out {
 			if o.Channel == c {
 				b.Write(o.Card)
