@@ -20,7 +20,7 @@ func TestBindRefuses(t *testing.T) {
 		"path = \"b\"\nengine = \"files\"\nnewest = \"SELECT 1\"":                                                                                  `asks files what only a database can answer`,
 		"path = \"b\"\nengine = \"sqlite\"\ntolerance = 1.5":                                                                                       `has tolerance = 1.5; it takes 0 to 0.99`,
 		"path = \"b\"\nengine = \"sqlite\"\nsource = \"env:X\"":                                                                                    `has a source, which SQLite does not need`,
-		"path = \"b\"\nengine = \"postgres\"\nsource = \"postgres://me:hunter22@db/shop\"":                                                           `has a source that is no reference`,
+		"path = \"b\"\nengine = \"postgres\"\nsource = \"postgres://me:hunter22@db/shop\"":                                                         `has a source that is no reference`,
 		"path = \"b\"\nengine = \"sqlite\"\nqueries = [{ name = \"n\", sql = \"SELECT 1\" }]":                                                      `has a query without name, sql or want`,
 		"path = \"b\"\nengine = \"sqlite\"\nqueries = [{ name = \"n\", sql = \"SELECT 1\", want = \">many\" }]":                                    `wants ">many" of "n"; it takes a value, or a comparison with a number`,
 		"path = \"b\"\nengine = \"sqlite\"\n[members.db]\nengine = \"sqlite\"\nfile = \"a.db\"":                                                    `has members, so engine, not_empty`,
