@@ -37,6 +37,14 @@ const (
 	MayBreakGlass Permission = "break-glass"
 	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
 	MayResetTOTP Permission = "totp.reset"
+	// MayDigest reads a digest, and has it posted to its channel. A digest holds
+	// what its own principal may see, whoever asks for it.
+	MayDigest   Permission = "digest"
+	MayReadFlag Permission = "flag.read"
+	MaySetFlag  Permission = "flag.set"  // on, off, set, ramp and undo
+	MayKillFlag Permission = "flag.kill" // off at once; a way back
+	// MayCreateFlag makes flags and takes them out of use.
+	MayCreateFlag Permission = "flag.create"
 	// Those of pages are asked about the page, and about its target where it has one.
 	MaySeePages   Permission = "page.read"
 	MayOpenPage   Permission = "page.open"
@@ -86,7 +94,12 @@ func Permissions() []PermissionInfo {
 		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
+		{MayReadFlag, KindFlag, "see flags"},
+		{MaySetFlag, KindFlag, "turn a flag on and off, set and ramp it"},
+		{MayKillFlag, KindFlag, "kill a flag: off at once"},
+		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
+		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
 		{MaySeePages, KindTarget, "see pages"},
 		{MayOpenPage, KindTarget, "open a page"},
 		{MayAckPage, KindTarget, "acknowledge a page"},

@@ -23,6 +23,8 @@ import (
 	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/digest"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
@@ -35,6 +37,7 @@ import (
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/schedule"
 	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
@@ -63,6 +66,12 @@ type CommandNeeds struct {
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Digests *digest.Desk
+	Flags   *flag.Set
+	// Judge holds metrics against thresholds; nil where there are none.
+	Judge provider.Judge
+	// Persons are the declared ones, who can own a flag.
+	Persons []string
 	Pages   *page.Keeper
 }
 
@@ -120,6 +129,8 @@ type App struct {
 	chats         map[string]bot.Chat
 	freezes       []guard.Recurring
 	vault         provider.Vault // what the log is copied to; nil for nothing
+	digests       []digest.Definition
+	entries       []schedule.Entry // all that the clock asks for, digests first
 	guide         *router.Guide
 	form          atomic.Pointer[form.Forms]
 	pager         *page.Settings // nil for none
@@ -147,7 +158,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -206,6 +217,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	a.clockwork(f)
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -228,13 +240,17 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	var err error
 	a.setPager(f)
 	sources, vouching := a.networks()
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
+		a.Directory = a.Directory.Clocked(principals(c))
+	}
+	if err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
+		a.entitled(f)
 	}
 	if a.Directory != nil {
 		a.Directory = a.Directory.Vouched(vouching)
@@ -304,14 +320,18 @@ func (a *App) Run(ctx context.Context) error {
 	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
-	posted := func() { deliverer.Wake(); mirror.Wake() }
+	flags := &flag.Set{Store: s, Logger: o.Logger, Clock: o.Clock}
+	posted := func() { deliverer.Wake(); mirror.Wake(); flags.Wake() }
 	deliverer.Gap = mirror.Gap
 	key, err := audit.OpenKey(c.Audit.Key)
 	if err != nil {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := flags.Load(ctx); err != nil {
+		return err
+	}
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter, flags: flags}
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
@@ -329,7 +349,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, pages: g.pages})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags, pages: g.pages})
 	if err != nil {
 		return err
 	}
@@ -361,8 +381,12 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	if o.Serve { // one that is started for one command asks for nothing else
+		parts.tell.Go(a.clock(g).Run)
+	}
 	parts.tell.Go(g.pages.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
+	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)
 	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
 	parts.tell.Go(sweeper.Run)

@@ -65,6 +65,19 @@ targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
 
+# What a team reads in the morning, posted once; now with: digest daily --dry-run
+[[digest]]
+name = "daily"
+at = "0 9 * * mon-fri"
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["*/*"]
+[[grant]]
+roles = ["developer"]
+permissions = ["digest"]
+
 # A verb of the team's own, beside those that are built in.
 [[action]]
 name = "snapshot"
