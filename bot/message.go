@@ -35,10 +35,18 @@ type Message struct {
 	// Factor says which second factor was shown with this message. Set by who
 	// receives the message, never by an adapter.
 	Factor Factor `json:"factor,omitempty"`
+	// Aside says that it was said where nobody else sees it, on a network whose
+	// configuration has nothing changed from there: only what changes nothing is
+	// run.
+	Aside bool `json:"aside,omitempty"`
 	// Edited marks an edit of, or an unfurl added to, an earlier message. It
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
 	Received time.Time `json:"received"`
+	// Until is when the message is too old to be acted on, where that is not soon
+	// after it was received: what the clock asks for is late rather than lost. No
+	// adapter sets it.
+	Until time.Time `json:"until,omitzero"`
 	// Seal marks the stored message as written by the bot; adapters leave it
 	// empty.
 	Seal string `json:"seal,omitempty"`

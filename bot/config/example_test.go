@@ -109,6 +109,7 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
+		{"service.shop.prod.guard", config.GuardType},
 		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {

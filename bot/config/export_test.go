@@ -5,6 +5,9 @@ import "reflect"
 // FileType is the structure of the file, for tests that enumerate its keys.
 var FileType = reflect.TypeOf(file{})
 
+// GuardType is the structure of a guard table.
+var GuardType = reflect.TypeOf(guardTable{})
+
 // MetricType is the structure of one metric of a set of panels.
 var MetricType = reflect.TypeOf(metric{})
 
