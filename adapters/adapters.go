@@ -4,8 +4,8 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
-	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/backup"
+	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
