@@ -27,6 +27,8 @@ type Sources struct {
 	Verify func(ctx context.Context) (audit.Report, error)
 	// Unused gives, in a sentence each, the rights that none of these uses needed.
 	Unused func(ctx context.Context, uses []Use) ([]string, error)
+	// Means gives the permission that a verb takes, "" for none.
+	Means func(verb string) bot.Permission
 	// Dial opens a connection to "HOST:PORT" for the certificates; nil for the
 	// system's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
