@@ -4,10 +4,13 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/discord"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
+	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
@@ -22,6 +25,7 @@ func Chats() []bot.ChatType {
 		terminal.Type(),
 		file.Type(),
 		slackchat.Type(),
+		discordchat.Type(),
 	}
 }
 
@@ -31,6 +35,8 @@ func Providers() []provider.Type {
 		execprovider.Type(),
 		githubprovider.Type(),
 		awsprovider.Type(),
+		prometheusprovider.Type(),
+		backupprovider.Type(),
 	}
 }
 

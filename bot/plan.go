@@ -89,4 +89,7 @@ type Plan struct {
 	// Returning marks an automatic return, which only a Sequel can be: no
 	// freeze, lock or halt stops it, but it pre-empts nothing.
 	Returning bool `json:"returning,omitempty"`
+	// Watches marks a Sequel that only looks: it changes nothing, so that it takes
+	// place also when its asker has since lost the right to what it watches over.
+	Watches bool `json:"watches,omitempty"`
 }

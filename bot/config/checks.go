@@ -413,8 +413,12 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
+		if kind == "guard" {
+			s.Guard = l.guard(n.at(kind), t, values[kind], values)
+			continue
+		}
 		if !slices.Contains(l.known.Bindings, kind) {
-			l.unknown(kind, n, l.known.Bindings)
+			l.unknown(kind, n, append([]string{"guard"}, l.known.Bindings...))
 			continue
 		}
 		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
@@ -425,11 +429,21 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue
 		}
+		if kind == "metrics" {
+			s.Metrics = l.metrics(n.at(kind), t, values[kind])
+			continue
+		}
+		if kind == "backup" {
+			s.Backup = l.backup(n.at(kind), t, values[kind])
+			continue
+		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
 		case "deploy":
 			s.Deploy = b
 		case "rollback":
 			s.Rollback = b
+		case "logs":
+			s.Logs = b
 		}
 	}
 	l.back(n, s, values)

@@ -96,6 +96,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.chats()
 	l.people()
 	l.rules()
+	l.panels()
 	l.targets()
 	l.operations()
 	l.actions()

@@ -74,6 +74,10 @@ type Deployment struct {
 	Target bot.Target `json:"target"`
 	From   Artefact   `json:"from"`
 	To     Artefact   `json:"to"`
+	// Guard is what watches over a deployment once it succeeded; nil for nothing.
+	Guard *Guard `json:"guard,omitempty"`
+	// Why is what a rollback that came by itself came from, "" for any other.
+	Why string `json:"why,omitempty"`
 }
 
 // Way is a manner of going back.
