@@ -14,9 +14,9 @@ const (
 	MaySeeBackups  Permission = "backup.read"
 	MaySeeStatus   Permission = "status"
 	MaySeeHistory  Permission = "history"
-	MayReadLogs   Permission = "logs"
+	MayReadLogs    Permission = "logs"
 	MaySeeRuns     Permission = "run.read"
-	MaySeeMetrics Permission = "metrics"
+	MaySeeMetrics  Permission = "metrics"
 	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
 	MayApproveRun  Permission = "run.approve"
 	MayReadAudit   Permission = "audit"

@@ -88,7 +88,7 @@ func TestDigestOfThreeReplicas(t *testing.T) {
 	// A crash between the post and its note could repeat it, under the same title.
 	f.until("that is noted", func() (noted bool) {
 		see(func(r store.Reader) error {
-			waiting, err := r.OutgoingDue(time.Now().Add(time.Hour), "", 1000)
+			waiting, err := r.OutgoingDue(time.Now().Add(time.Hour), "", nil, 1000)
 			noted = err == nil && !slices.ContainsFunc(waiting, func(o store.Outgoing) bool { return o.Channel == "file:digests.txt" })
 			return err
 		})
