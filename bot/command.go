@@ -22,6 +22,7 @@ const (
 	TypeDuration    ParamType = "duration"    // 90s, 30m, 6h, 2d, 1w
 	TypeText        ParamType = "text"        // quoted text, or one word
 	TypeLine        ParamType = "line"        // the rest of the line as typed
+	TypeWords       ParamType = "words"       // all words that are left, a space between; options may stand among them
 	TypeFlag        ParamType = "switch"      // an option without a value
 	// TypeCode is a one-time code of a second factor. It is taken off the line
 	// before that is kept or parsed, so no Args hold it; see Message.Code.

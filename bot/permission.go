@@ -39,7 +39,12 @@ const (
 	MayResetTOTP Permission = "totp.reset"
 	// MayDigest reads a digest, and has it posted to its channel. A digest holds
 	// what its own principal may see, whoever asks for it.
-	MayDigest Permission = "digest"
+	MayDigest   Permission = "digest"
+	MayReadFlag Permission = "flag.read"
+	MaySetFlag  Permission = "flag.set"  // on, off, set, ramp and undo
+	MayKillFlag Permission = "flag.kill" // off at once; a way back
+	// MayCreateFlag makes flags and takes them out of use.
+	MayCreateFlag Permission = "flag.create"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -78,6 +83,10 @@ func Permissions() []PermissionInfo {
 		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
+		{MayReadFlag, KindFlag, "see flags"},
+		{MaySetFlag, KindFlag, "turn a flag on and off, set and ramp it"},
+		{MayKillFlag, KindFlag, "kill a flag: off at once"},
+		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
 		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},

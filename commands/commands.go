@@ -16,6 +16,7 @@ import (
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
 	"quarterdeck/commands/digest"
+	"quarterdeck/commands/flag"
 	"quarterdeck/commands/freeze"
 	"quarterdeck/commands/halt"
 	"quarterdeck/commands/help"
@@ -66,5 +67,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), totp.All(n.Codes), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: n.Judge, Clock: n.Clock, Zone: n.Zone}), totp.All(n.Codes), action.All(n.Actions))
 }

@@ -24,6 +24,7 @@ import (
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/digest"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
@@ -65,6 +66,11 @@ type CommandNeeds struct {
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
 	Digests *digest.Desk
+	Flags   *flag.Set
+	// Judge holds metrics against thresholds; nil where there are none.
+	Judge provider.Judge
+	// Persons are the declared ones, who can own a flag.
+	Persons []string
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -120,9 +126,9 @@ type App struct {
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
+	vault   provider.Vault // what the log is copied to; nil for nothing
 	digests []digest.Definition
 	entries []schedule.Entry // all that the clock asks for, digests first
-	vault   provider.Vault   // what the log is copied to; nil for nothing
 	guide   *router.Guide
 	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
@@ -147,7 +153,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -308,14 +314,18 @@ func (a *App) Run(ctx context.Context) error {
 	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
-	posted := func() { deliverer.Wake(); mirror.Wake() }
+	flags := &flag.Set{Store: s, Logger: o.Logger, Clock: o.Clock}
+	posted := func() { deliverer.Wake(); mirror.Wake(); flags.Wake() }
 	deliverer.Gap = mirror.Gap
 	key, err := audit.OpenKey(c.Audit.Key)
 	if err != nil {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := flags.Load(ctx); err != nil {
+		return err
+	}
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter, flags: flags}
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
@@ -331,7 +341,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags})
 	if err != nil {
 		return err
 	}
@@ -367,6 +377,7 @@ func (a *App) Run(ctx context.Context) error {
 		parts.tell.Go(a.clock(g).Run)
 	}
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
+	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)
 	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
 	parts.tell.Go(sweeper.Run)

@@ -34,7 +34,7 @@ func value(t *testing.T, p bot.Param) string {
 		return p.Choices[0]
 	case bot.TypeDuration:
 		return "1h"
-	case bot.TypeText, bot.TypeLine:
+	case bot.TypeText, bot.TypeLine, bot.TypeWords:
 		return "deploy"
 	case bot.TypeCode:
 		return "123456"

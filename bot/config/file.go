@@ -42,6 +42,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 	} `toml:"grant"`
@@ -50,6 +51,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 		Reason      string   `toml:"reason"`
@@ -57,6 +59,7 @@ type file struct {
 	Require []struct {
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Confirm     bool     `toml:"confirm"`
 		Approvals   *struct {
 			Count int      `toml:"count"`
