@@ -37,13 +37,7 @@ func New(c *provider.Catalog, z bot.Zone) bot.Command {
 		},
 		Permission: bot.MayReadLogs,
 		Private:    true,
-		Resolve: func(call bot.Call) (bot.Ask, error) {
-			t := call.Args.Target()
-			if !c.Has(t) {
-				return bot.Ask{}, bot.Errorf(bot.NotFound, "%s is not bound to anything; %s is in: %s", t, t.Service, strings.Join(c.Environments(t.Service), ", "))
-			}
-			return bot.Ask{Permission: bot.MayReadLogs, Resources: []bot.Resource{t.Resource()}, Target: t}, nil
-		},
+		Resolve:    bot.AskAbout(bot.MayReadLogs),
 		Read: func(ctx context.Context, call bot.Call) (bot.Reply, error) {
 			t := call.Args.Target()
 			source, err := c.Logs(t)
