@@ -96,7 +96,7 @@ var (
 	myEnd    = regexp.MustCompile(`^-- Dump completed`)
 	// myGlobal are the privileges on everything that a restore needs at most: to be
 	// let in, and to make views and triggers in another's name.
-	myGlobal = regexp.MustCompile("^GRANT (USAGE|SET USER)(, (USAGE|SET USER))* ON \\*\\.\\* TO ")
+	myGlobal = regexp.MustCompile(`^GRANT (USAGE|SET USER)(, (USAGE|SET USER))* ON \*\.\* TO `)
 	myScope  = regexp.MustCompile(`^GRANT ALL PRIVILEGES ON .qd\\_rt\\_%.\.\* TO `)
 )
 
