@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"quarterdeck/bot/demo/platform"
 )
@@ -50,6 +51,10 @@ permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "hist
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
+permissions = ["flag.*"]      # the shop asks for new-checkout and loyalty-points
+flags = ["*/*"]
+[[grant]]
+roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
@@ -82,6 +87,12 @@ targets = ["shop/*"]
 [observe]
 every = "2s"
 
+[listen]
+flags = "FLAGS"               # where the shop reads its flags
+
+[provider.embedded]
+type = "flags"
+
 [provider.platform]
 type = "exec"
 dir = "platform"
@@ -89,9 +100,11 @@ dir = "platform"
 [service.shop.staging]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+flags = { provider = "embedded", keys = ["file:flag-key-staging"] }
 [service.shop.prod]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+flags = { provider = "embedded", keys = ["file:flag-key-prod"] }
 `
 
 // checkFolder refuses a folder that holds somebody else's files: the demo would
@@ -108,7 +121,7 @@ func checkFolder(dir string) error {
 		return nil
 	}
 	// One that was interrupted may have got no further than its configuration.
-	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && string(written) == configuration {
+	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && strings.HasPrefix(string(written), strings.SplitAfter(configuration, "\n")[0]) {
 		return nil
 	}
 	return fmt.Errorf("%s is not empty and no earlier demo's folder (it holds %s); name a new folder, or one of an earlier demo", dir, entries[0].Name())
@@ -121,7 +134,11 @@ func writeConfiguration(dir string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {
+	address, err := writeFlagFiles(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(configuration, "FLAGS", address, 1)), 0o600); err != nil {
 		return "", fmt.Errorf("write the demo's configuration: %w", err)
 	}
 	return path, nil

@@ -90,7 +90,11 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	supervisor := platform.New(platform.Config{Dir: dir, Self: []string{exe, "shop"}, Environments: platform.DefaultEnvironments()})
+	self, err := shopArguments(exe, data)
+	if err != nil {
+		return err
+	}
+	supervisor := platform.New(platform.Config{Dir: dir, Self: self, Environments: platform.DefaultEnvironments()})
 	bot := &botProcess{exe: exe, config: config, log: filepath.Join(data, "bot.log")}
 	ended := make(chan error, 2)
 	part := func(run func(context.Context) error) {
