@@ -33,7 +33,7 @@ func TestFlags(t *testing.T) {
 	s.expect(`new-checkout in prod: off -> 10%`)
 	s.types("crash")
 	s.expect(`the bot`)
-	if part := flag.Bucket("new-checkout", "visitor", 100); part < 10 {
+	if part := flag.Bucket("new-checkout", "passer-by", 100); part < 10 {
 		t.Fatal("the visitor is among the first, so this shows nothing")
 	}
 	s.until("the ramp goes on to everybody", func() bool { return strings.Contains(page(), "one page") })

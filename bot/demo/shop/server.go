@@ -79,7 +79,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 <p>version <b>%[1]s</b>, environment <b>%[2]s</b>, process <b>%[3]d</b></p>
 <p><a href="/orders/count">orders</a> | <a href="/version">version</a> | <a href="/healthz">health</a> | <a href="/metrics">metrics</a></p>
 </body></html>
-`, s.release.version, s.env, os.Getpid(), s.release.headline, s.checkout(r.Context(), "visitor"))
+`, s.release.version, s.env, os.Getpid(), s.release.headline, s.checkout(r.Context(), "passer-by"))
 }
 
 func (s *server) placeOrder(w http.ResponseWriter, r *http.Request) {
