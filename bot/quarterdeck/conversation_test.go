@@ -50,6 +50,8 @@ func TestConversations(t *testing.T) {
 					return !onServer(t), nil
 				case "postgres":
 					return onServer(t), nil
+				case "openfeature":
+					return openFeatureDir() != "", nil
 				}
 				return condition(name)
 			},
@@ -169,6 +171,7 @@ func cast() map[string]command {
 		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
+	maps.Copy(cmds, flagReaders())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {
