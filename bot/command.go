@@ -107,6 +107,9 @@ type Command struct {
 	// permission the asker holds nowhere is hidden from them.
 	Permission Permission
 	Private    bool // answers are for the asker alone
+	// Posts marks an Answer that posts for others to read. It takes --dry-run, which
+	// shows that to the asker alone.
+	Posts bool
 	// Urgent commands are never held back by a busy router or a rate limit:
 	// the ways back.
 	Urgent bool

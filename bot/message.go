@@ -35,10 +35,18 @@ type Message struct {
 	// Factor says which second factor was shown with this message. Set by who
 	// receives the message, never by an adapter.
 	Factor Factor `json:"factor,omitempty"`
+	// Aside says that it was said where nobody else sees it, on a network whose
+	// configuration has nothing changed from there: only what changes nothing is
+	// run.
+	Aside bool `json:"aside,omitempty"`
 	// Edited marks an edit of, or an unfurl added to, an earlier message. It
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
 	Received time.Time `json:"received"`
+	// Until is when the message is too old to be acted on, where that is not soon
+	// after it was received: what the clock asks for is late rather than lost. No
+	// adapter sets it.
+	Until time.Time `json:"until,omitzero"`
 	// Seal marks the stored message as written by the bot; adapters leave it
 	// empty.
 	Seal string `json:"seal,omitempty"`
@@ -80,6 +88,13 @@ type Confidential interface {
 	// not tried again and nothing of the card is kept or logged; d.Channel is where
 	// it was asked for, which need not be where it is said. Its errors are *Error.
 	Confide(ctx context.Context, d Delivery) error
+}
+
+// Direct is implemented by a Chat that can write to one account by itself.
+type Direct interface {
+	// DirectTo gives, without I/O, the channel in which what is delivered reaches
+	// the account alone; ok is false for one that cannot be reached so.
+	DirectTo(account AccountID) (channel ChannelID, ok bool)
 }
 
 // Receipt is what an adapter needs for its acknowledgement, known from memory

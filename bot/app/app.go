@@ -20,8 +20,10 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/digest"
 	"quarterdeck/bot/flag"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
@@ -29,10 +31,13 @@ import (
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/page"
+	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/schedule"
 	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
@@ -50,20 +55,22 @@ type Tables struct {
 type CommandNeeds struct {
 	Catalog *provider.Catalog
 	Actions *action.Table
+	Board   *panel.Board // also the provider.Judge
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Backups *backup.Ledger // how restore tests ended
 	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Digests *digest.Desk
 	Flags   *flag.Set
-	// Judge holds metrics against thresholds; nil where there are none.
-	Judge provider.Judge
 	// Persons are the declared ones, who can own a flag.
 	Persons []string
+	Pages   *page.Keeper
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -111,15 +118,22 @@ type App struct {
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
 	Actions   *action.Table
+	Board     *panel.Board // what is watched about the targets
 
 	providers map[string]provider.Provider
 
-	tables  Tables
-	options Options
-	chats   map[string]bot.Chat
-	freezes []guard.Recurring
-	guide   *router.Guide
-	form    atomic.Pointer[form.Forms]
+	tables        Tables
+	options       Options
+	chats         map[string]bot.Chat
+	freezes       []guard.Recurring
+	vault         provider.Vault // what the log is copied to; nil for nothing
+	digests       []digest.Definition
+	entries       []schedule.Entry // all that the clock asks for, digests first
+	guide         *router.Guide
+	form          atomic.Pointer[form.Forms]
+	pager         *page.Settings // nil for none
+	roster        *page.Roster   // nil without a pager
+	pagerWarnings []string       // of gaps in which nobody is on call
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
@@ -142,7 +156,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "flags"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -190,6 +204,9 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.vault = bindVault(c, a.providers, f)
+	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
+	blindGuards(c, a.Board, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -198,6 +215,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	a.clockwork(f)
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -208,7 +226,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
-			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Home: a.home, Version: o.Version})
+			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Typed: typed{a}, Home: a.home, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -218,14 +236,19 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
+	a.setPager(f)
 	sources, vouching := a.networks()
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
+		a.Directory = a.Directory.Clocked(principals(c))
+	}
+	if err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
+		a.entitled(f)
 	}
 	if a.Directory != nil {
 		a.Directory = a.Directory.Vouched(vouching)
@@ -242,7 +265,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.pagerWarnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -255,6 +278,13 @@ func (a *App) Warnings() []string {
 			if d, ok := scaler.(provider.Inspected); ok {
 				for _, line := range d.Inspect() {
 					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
+			}
+		}
+		if tester, err := a.Catalog.RestoreTester(s.Target); err == nil {
+			if d, ok := tester.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: backup of %s, %s", s.Backup.Raw.Where(), s.Target, line))
 				}
 			}
 		}
@@ -303,8 +333,10 @@ func (a *App) Run(ctx context.Context) error {
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
+	g.pages = a.pages(g)
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
+	a.knowing(g, engine)
 	closeJournal, err := a.emergency(g, engine)
 	if err != nil {
 		return err
@@ -315,7 +347,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags, pages: g.pages})
 	if err != nil {
 		return err
 	}
@@ -347,11 +379,20 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	if o.Serve { // one that is started for one command asks for nothing else
+		parts.tell.Go(a.clock(g).Run)
+	}
+	parts.tell.Go(g.pages.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)
+	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
+	parts.tell.Go(sweeper.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
+	if copier := copier(c, a.vault, s, key, o); copier != nil {
+		parts.tell.Go(copier.Run)
 	}
 	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)

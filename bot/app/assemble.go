@@ -35,7 +35,7 @@ func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 }
 
 func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog, actions *action.Table) auth.Rules {
-	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets(),
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: append(d.Persons(), d.Principals()...), Targets: catalog.Targets(),
 		Permissions: actions.Permissions()}
 	for _, g := range c.Grants {
 		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,
@@ -203,6 +203,14 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Logs = bind.logs(s.Logs)
+		if b.Metrics = bind.metrics(s); b.Metrics != nil {
+			b.MetricsFrom = s.Metrics.Provider
+		}
+		if s.Guard != nil {
+			b.Guard = &s.Guard.Guard
+		}
+		bind.backup(s, &b)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -231,6 +239,9 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	if s.Scale != nil { // its bounds are checked by themselves
 		all = append(all, boundDigest(c, "scale", &s.Scale.Binding))
+	}
+	if s.Backup != nil {
+		all = append(all, boundDigest(c, "backup", &s.Backup.Binding))
 	}
 	if s.Flags != nil {
 		all = append(all, boundDigest(c, "flags", s.Flags))

@@ -263,7 +263,7 @@ func TestWithoutAnyGrant(t *testing.T) {
 			continue
 		}
 		line := typed(t, c)
-		if c.Answer != nil { // whether there is such a run is not theirs to know
+		if c.Answer != nil && !c.Posts { // whether there is such a run is not theirs to know
 			if p := w.gets(trainee, line, bot.OutcomeInvalid); p.Card.Title != "there is no run #1; type runs to see which there are" {
 				t.Errorf("%s was answered %q", line, p.Card.Title)
 			}

@@ -116,6 +116,7 @@ func bench(only string, quick bool) error {
 		{"long log", longLog},
 		{"reload", reloads},
 		{"flags", flags},
+		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},
 		{"timers", timers},

@@ -413,16 +413,32 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
+		if kind == "guard" {
+			s.Guard = l.guard(n.at(kind), t, values[kind], values)
+			continue
+		}
 		if !slices.Contains(l.known.Bindings, kind) {
-			l.unknown(kind, n, l.known.Bindings)
+			l.unknown(kind, n, append([]string{"guard"}, l.known.Bindings...))
 			continue
 		}
 		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
 			s.Deploy, s.Components = l.components(n.at(kind), t, table)
 			continue
 		}
+		if kind == "alerts" {
+			s.Alerts = l.alerts(n.at(kind), t, values[kind])
+			continue
+		}
 		if kind == "scale" {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
+			continue
+		}
+		if kind == "metrics" {
+			s.Metrics = l.metrics(n.at(kind), t, values[kind])
+			continue
+		}
+		if kind == "backup" {
+			s.Backup = l.backup(n.at(kind), t, values[kind])
 			continue
 		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
@@ -430,6 +446,8 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Deploy = b
 		case "rollback":
 			s.Rollback = b
+		case "logs":
+			s.Logs = b
 		case "flags":
 			s.Flags = b
 		}

@@ -49,6 +49,10 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Pager        bot.Raw             // [pager]; nil for none
+	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
+	Digests      []Digest
+	Jobs         []Job
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -85,6 +89,14 @@ type Audit struct {
 	Redact      []*regexp.Regexp
 	Retain      time.Duration // how long records stay in the database; 0 for ever
 	Archive     string        // folder they are moved to then
+	Copy        *AuditCopy    // where the log is copied to; nil for nowhere
+}
+
+// AuditCopy is the [audit.copy] table.
+type AuditCopy struct {
+	Binding
+	Retain time.Duration // how long the copy is kept from being changed
+	Every  time.Duration // after how long what is new is copied
 }
 
 // Observe is the [observe] table: how what is live is watched.
@@ -172,8 +184,13 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Backup     *Backup
 	Flags      *Binding
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Alerts     *Alerts  // which alerts are about it; nil for none
+	Logs       *Binding
+	Metrics    *Metrics
+	Guard      *Guard // what watches over deployments; nil for nothing
 }
 
 // Components is a deploy table over several components.

@@ -16,12 +16,13 @@ type file struct {
 		Rate            *int   `toml:"rate"`
 	} `toml:"bot"`
 	Audit struct {
-		Channels    []string `toml:"channels"`
-		Key         string   `toml:"key"`
-		Checkpoints string   `toml:"checkpoints"`
-		Redact      []string `toml:"redact"`
-		Retain      string   `toml:"retain"`
-		Archive     string   `toml:"archive"`
+		Channels    []string       `toml:"channels"`
+		Key         string         `toml:"key"`
+		Checkpoints string         `toml:"checkpoints"`
+		Redact      []string       `toml:"redact"`
+		Retain      string         `toml:"retain"`
+		Archive     string         `toml:"archive"`
+		Copy        map[string]any `toml:"copy"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {
@@ -103,10 +104,31 @@ type file struct {
 		Run        map[string]any `toml:"run"`
 		Arguments  []argument     `toml:"arguments"`
 	} `toml:"action"`
+	Digest []struct {
+		Name         string   `toml:"name"`
+		At           string   `toml:"at"`
+		Channel      string   `toml:"channel"`
+		Timezone     string   `toml:"timezone"`
+		Late         string   `toml:"late"`
+		Sections     []string `toml:"sections"`
+		Lines        *int     `toml:"lines"`
+		Environments []string `toml:"environments"`
+		Hosts        []string `toml:"hosts"`
+	} `toml:"digest"`
+	Job []struct {
+		Name     string `toml:"name"`
+		At       string `toml:"at"`
+		Channel  string `toml:"channel"`
+		Timezone string `toml:"timezone"`
+		Late     string `toml:"late"`
+		Run      string `toml:"run"`
+	} `toml:"job"`
 	Observe struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`
 	} `toml:"observe"`
+	Pager       map[string]any               `toml:"pager"`
+	Panels      map[string]map[string]metric `toml:"panels"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "flags"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs", "flags", "alerts"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -100,13 +100,22 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodStepUp + goodFlags + goodActions
+` + goodStepUp + goodPanels + goodClock + goodFlags + goodPager + goodActions
+
+// goodPager is a table whose keys are another's: what is in it is package page's to check.
+const goodPager = `[pager]
+escalation = "default"
+`
 
 const goodStepUp = `[[require]]
 permissions = ["scale"]
 step_up = true
 [auth]
 totp_key = "file:data/totp.key"
+[audit.copy]
+provider = 'scripts'
+retain = "400d"
+every = "15m"
 `
 
 const goodFlags = `[[grant]]

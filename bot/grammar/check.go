@@ -186,6 +186,8 @@ func automatic(c bot.Command) []bot.Param {
 		return []bot.Param{dryRun, reason, override, breakGlass, code}
 	case c.Answer != nil && slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type == bot.TypeCode }):
 		return []bot.Param{reason} // it has a code of its own
+	case c.Answer != nil && c.Posts:
+		return []bot.Param{dryRun, reason, code}
 	case c.Answer != nil:
 		return []bot.Param{reason, code}
 	}

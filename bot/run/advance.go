@@ -250,6 +250,9 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if err == nil && state == bot.Succeeded {
 		next, err = stated(wf, r.Plan.Spec)
 	}
+	if err == nil && state == bot.Failed {
+		next, err = responses(wf, r)
+	}
 	if err != nil {
 		state, kind = bot.Unknown, bot.UnknownKind
 		r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
@@ -260,7 +263,17 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	rec := bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}
 	if state != bot.Succeeded {
 		remind(r, wf, state)
-		return e.settle(tx, c, state, rec, docs)
+		if state != bot.Failed {
+			next = nil
+		}
+		children, err := e.expecting(tx, r, next, e.Clock.Now())
+		if err != nil {
+			return err
+		}
+		if err := e.settle(tx, c, state, rec, docs); err != nil {
+			return err
+		}
+		return e.follow(tx, r, children)
 	}
 	old, err := e.outdated(tx, r)
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	NoFault    FlagFault = ""
 	LostAnswer FlagFault = "lost answer" // the first answer to each change is lost, though it was made
 	Approval   FlagFault = "approval"    // changes wait for somebody over there
-	Down       FlagFault = "down"        // nothing answers
+	FlagsDown  FlagFault = "down"        // nothing answers
 )
 
 // Flags is a service that keeps flags of one target in memory: the far side of a
@@ -79,7 +79,7 @@ func (g *flagger) answers(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return translate(err)
 	}
-	if g.far.fault == Down {
+	if g.far.fault == FlagsDown {
 		return bot.Errorf(bot.Unavailable, "the flags of %s cannot be reached", g.far.Target)
 	}
 	return nil
