@@ -6,6 +6,7 @@ import (
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
+	"quarterdeck/bot/provider"
 	"quarterdeck/commands/action"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
@@ -69,5 +70,14 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: n.Judge, Clock: n.Clock, Zone: n.Zone}), page.All(n.Pages, n.Policy, n.Zone), oncall.All(n.Pages, n.Zone), totp.All(n.Codes), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: judge(n), Clock: n.Clock, Zone: n.Zone}), page.All(n.Pages, n.Policy, n.Zone), oncall.All(n.Pages, n.Zone), totp.All(n.Codes), action.All(n.Actions))
+}
+
+// judge gives what holds metrics against their thresholds, nil where help is asked
+// of commands that were made with nothing.
+func judge(n app.CommandNeeds) provider.Judge {
+	if n.Board == nil {
+		return nil
+	}
+	return n.Board
 }

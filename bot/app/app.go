@@ -68,8 +68,6 @@ type CommandNeeds struct {
 	Zone    bot.Zone // that of the configuration
 	Digests *digest.Desk
 	Flags   *flag.Set
-	// Judge holds metrics against thresholds; nil where there are none.
-	Judge provider.Judge
 	// Persons are the declared ones, who can own a flag.
 	Persons []string
 	Pages   *page.Keeper

@@ -115,6 +115,7 @@ func bench(only string, quick bool) error {
 		{"commands", commandsAtWork},
 		{"long log", longLog},
 		{"reload", reloads},
+		{"flags", flags},
 		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},

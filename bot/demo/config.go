@@ -54,6 +54,10 @@ permissions = ["deploy", "rollback", "restart", "scale", "backup.read", "restore
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
+permissions = ["flag.*"]      # the shop asks for new-checkout and loyalty-points
+flags = ["*/*"]
+[[grant]]
+roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
@@ -98,6 +102,12 @@ targets = ["shop/*"]
 
 [observe]
 every = "2s"
+
+[listen]
+flags = "FLAGS"               # where the shop reads its flags
+
+[provider.embedded]
+type = "flags"
 
 [provider.platform]
 type = "exec"
@@ -152,12 +162,14 @@ deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 backup = { provider = "backups", path = "platform/backups/shop-staging", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
+flags = { provider = "embedded", keys = ["file:flag-key-staging"] }
 [service.shop.prod]
 metrics = { provider = "monitor", panels = "shop" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 backup = { provider = "backups", path = "platform/backups/shop-prod", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
+flags = { provider = "embedded", keys = ["file:flag-key-prod"] }
 `
 
 // checkFolder refuses a folder that holds somebody else's files: the demo would
@@ -174,7 +186,7 @@ func checkFolder(dir string) error {
 		return nil
 	}
 	// One that was interrupted may have got no further than its configuration.
-	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && strings.HasPrefix(string(written), configuration[:strings.Index(configuration, monitorMark)]) {
+	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && strings.HasPrefix(string(written), strings.SplitAfter(configuration, "\n")[0]) {
 		return nil
 	}
 	return fmt.Errorf("%s is not empty and no earlier demo's folder (it holds %s); name a new folder, or one of an earlier demo", dir, entries[0].Name())
@@ -206,7 +218,11 @@ func writeConfiguration(ctx context.Context, dir string) (path string, monitor n
 		return path, monitor, nil
 	}
 	text := strings.Replace(configuration, monitorMark, monitor.Addr().String(), 1)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	flags, err := writeFlagFiles(dir)
+	if err != nil {
+		return "", nil, errors.Join(err, monitor.Close())
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(text, "FLAGS", flags, 1)), 0o600); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("write the demo's configuration: %w", err), monitor.Close())
 	}
 	return path, monitor, nil

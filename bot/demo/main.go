@@ -97,7 +97,11 @@ func demo(ctx context.Context, data string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	samples := &monitor.Samples{}
-	supervisor := platform.New(platform.Config{Dir: dir, Self: []string{exe, "shop"}, Environments: platform.DefaultEnvironments(), Scraped: scraped(samples)})
+	self, err := shopArguments(exe, data)
+	if err != nil {
+		return err
+	}
+	supervisor := platform.New(platform.Config{Dir: dir, Self: self, Environments: platform.DefaultEnvironments(), Scraped: scraped(samples)})
 	bot := &botProcess{exe: exe, config: config, log: filepath.Join(data, "bot.log")}
 	ended := make(chan error, 3)
 	part := func(run func(context.Context) error) {

@@ -18,6 +18,7 @@ import (
 	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/flags"
 	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
@@ -32,7 +33,7 @@ import (
 func tables() app.Tables {
 	return app.Tables{
 		Chats:     []bot.ChatType{terminal.Type(), file.Type()},
-		Providers: []provider.Type{execprovider.Type(), backupprovider.Type(), prometheusprovider.Type()},
+		Providers: []provider.Type{execprovider.Type(), backupprovider.Type(), prometheusprovider.Type(), flagsprovider.Type()},
 		Stores:    []store.Type{sqlite.Type()},
 		Commands:  commands.All,
 	}

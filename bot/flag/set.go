@@ -355,3 +355,10 @@ func (n *Snapshot) Of(t bot.Target) *Served {
 	n.of[t] = served
 	return served
 }
+
+// In gives all flags of an environment, of whichever service, sorted by key.
+func (n *Snapshot) In(environment string) []*provider.Flag {
+	all := slices.Collect(maps.Values(n.flags[environment]))
+	slices.SortFunc(all, func(a, b *provider.Flag) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}

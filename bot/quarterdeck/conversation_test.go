@@ -50,6 +50,8 @@ func TestConversations(t *testing.T) {
 					return !onServer(t), nil
 				case "postgres":
 					return onServer(t), nil
+				case "openfeature":
+					return openFeatureDir() != "", nil
 				}
 				return condition(name)
 			},
@@ -171,6 +173,7 @@ func cast() map[string]command {
 	}
 	maps.Copy(cmds, watchers())
 	maps.Copy(cmds, keepers())
+	maps.Copy(cmds, flagReaders())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {

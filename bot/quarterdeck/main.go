@@ -35,16 +35,17 @@ const (
 )
 
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Run the bot."`
-	Chat     chatCmd     `cmd:"" help:"Talk to the bot from this terminal, as yourself."`
-	Run      runCmd      `cmd:"" help:"Run one command and exit with how it ended."`
-	Check    checkCmd    `cmd:"" help:"Check the configuration, offline and without secrets."`
-	Explain  explainCmd  `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
-	Init     initCmd     `cmd:"" help:"Write a first configuration; of a chat network, with the ids of what there is."`
-	Manifest manifestCmd `cmd:"" help:"Print what a chat network's app is set up from."`
-	Audit    auditCmd    `cmd:"" help:"Verify, export or follow the audit log."`
-	DB       dbCmd       `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve    serveCmd      `cmd:"" help:"Run the bot."`
+	Chat     chatCmd       `cmd:"" help:"Talk to the bot from this terminal, as yourself."`
+	Run      runCmd        `cmd:"" help:"Run one command and exit with how it ended."`
+	Check    checkCmd      `cmd:"" help:"Check the configuration, offline and without secrets."`
+	Explain  explainCmd    `cmd:"" help:"Say whether an account may run a command, and which rule decides."`
+	Init     initCmd       `cmd:"" help:"Write a first configuration; of a chat network, with the ids of what there is."`
+	Manifest manifestCmd   `cmd:"" help:"Print what a chat network's app is set up from."`
+	Audit    auditCmd      `cmd:"" help:"Verify, export or follow the audit log."`
+	DB       dbCmd         `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
+	Flags    flagExportCmd `cmd:"" name:"flag-export" help:"Print an environment's feature flags as flagd reads them."`
+	Version  versionCmd    `cmd:"" help:"Print the version."`
 
 	BackupManifest backupManifestCmd `cmd:"" name:"backup-manifest" help:"Write down what a backup that was just made holds, for restore tests."`
 

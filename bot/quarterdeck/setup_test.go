@@ -240,7 +240,7 @@ func TestInitSlack(t *testing.T) {
 	if strings.Contains(text, "UGUEST") || strings.ContainsAny(text, "\u202e\x07") {
 		t.Error("a guest, or what cannot be seen, is in it")
 	}
-	if len(c.Grants) != 2 || len(c.Audit.Channels) != 1 || len(c.People) != maxDeclared+1 {
+	if len(c.Grants) != 3 || len(c.Audit.Channels) != 1 || len(c.People) != maxDeclared+1 {
 		t.Errorf("%d grants, audit %q, %d people: names became rules", len(c.Grants), c.Audit.Channels, len(c.People))
 	}
 	for _, p := range c.People {

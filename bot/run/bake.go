@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/store"
 )
+
+// bakeRecheck is how often a run that bakes asks again whether it may go on.
+const bakeRecheck = 2 * time.Second
 
 // errMoved says that what an operation keeps was changed by somebody else between
 // its call and the commit.
@@ -82,9 +86,15 @@ func (e *Engine) slotBack(ctx context.Context, c *current) (held bool, err error
 			return e.put(tx, c)
 		}
 		// It goes on looking meanwhile.
-		r.Progress.State, r.WakeAt = bot.OpBaking, now.Add(queueRecheck)
+		r.Progress.State, r.WakeAt = bot.OpBaking, now.Add(bakeRecheck)
 		if waits := "does not go on yet: " + stands; r.Progress.Text != waits {
 			r.Progress.Text = waits
+			if r.Steps < maxSteps {
+				r.Steps++
+				if err := e.record(tx, r, bot.Record{Kind: bot.Step, Detail: map[string]string{"state": string(bot.OpBaking)}, Text: map[string]string{"progress": waits}}); err != nil {
+					return err
+				}
+			}
 			if err := e.show(tx, r); err != nil {
 				return err
 			}

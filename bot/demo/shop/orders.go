@@ -28,6 +28,7 @@ const (
 type order struct {
 	Item     string `json:"item"`
 	Quantity int    `json:"quantity"`
+	Customer string `json:"customer,omitempty"` // for flags that not everybody gets
 }
 
 // orders is the database that all instances of one environment share.

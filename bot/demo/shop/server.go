@@ -21,14 +21,17 @@ const (
 
 // server answers for one instance.
 type server struct {
-	release  release
-	env      string
-	orders   *orders
-	metrics  *metrics
-	log      *slog.Logger
-	now      func() time.Time
-	asked    atomic.Uint64 // orders asked for, whether taken or not
-	stopping atomic.Bool
+	release release
+	flags   flags
+	env     string
+	orders  *orders
+	metrics *metrics
+	log     *slog.Logger
+	now     func() time.Time
+	asked   atomic.Uint64 // orders asked for, whether taken or not
+	// customers counts those who did not say who they are.
+	customers atomic.Uint64
+	stopping  atomic.Bool
 }
 
 func (s *server) handler() http.Handler {
@@ -65,17 +68,18 @@ func (s *server) measured(path string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func (s *server) page(w http.ResponseWriter, _ *http.Request) {
+func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintf(w, `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>shop %[1]s %[2]s</title></head>
 <body style="font-family:sans-serif;margin:4em auto;max-width:32em">
 <h1>shop</h1>
 <p>%[4]s</p>
+<p>checkout: <b>%[5]s</b></p>
 <p>version <b>%[1]s</b>, environment <b>%[2]s</b>, process <b>%[3]d</b></p>
 <p><a href="/orders/count">orders</a> | <a href="/version">version</a> | <a href="/healthz">health</a> | <a href="/metrics">metrics</a></p>
 </body></html>
-`, s.release.version, s.env, os.Getpid(), s.release.headline)
+`, s.release.version, s.env, os.Getpid(), s.release.headline, s.checkout(r.Context(), "passer-by"))
 }
 
 func (s *server) placeOrder(w http.ResponseWriter, r *http.Request) {
@@ -100,13 +104,20 @@ func (s *server) placeOrder(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if in.Customer == "" {
+		in.Customer = fmt.Sprintf("customer-%d", s.customers.Add(1)%1000)
+	}
+	if err := s.creditPoints(r.Context(), in.Customer); err != nil {
+		s.fail(w, http.StatusInternalServerError, err)
+		return
+	}
 	id, err := s.orders.add(r.Context(), in, s.release.version, now)
 	if err != nil {
 		s.fail(w, http.StatusInternalServerError, err)
 		return
 	}
 	s.metrics.ordered()
-	s.reply(w, http.StatusCreated, map[string]any{"id": id, "version": s.release.version})
+	s.reply(w, http.StatusCreated, map[string]any{"id": id, "version": s.release.version, "checkout": s.checkout(r.Context(), in.Customer)})
 }
 
 func (s *server) countOrders(w http.ResponseWriter, r *http.Request) {

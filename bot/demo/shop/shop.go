@@ -36,6 +36,7 @@ func Main(args []string) int {
 type options struct {
 	release         release
 	env, listen, db string
+	flags, flagKeys string // where to ask for flags, and the beginning of the key's path
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -46,6 +47,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&version, "version", "", "release to be: v1, v2, v3 or v4")
 	flags.StringVar(&o.env, "env", "", "environment: staging or prod")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback address to listen on")
+	flags.StringVar(&o.flags, "flags", "", "where the bot answers for flags; without it all are off")
+	flags.StringVar(&o.flagKeys, "flag-keys", "", "what the path of the flag key begins with; the environment follows")
 	flags.StringVar(&o.db, "db", "", "orders database, shared by the environment's instances")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -102,7 +105,12 @@ func serve(ctx context.Context, opts options, log *slog.Logger, stdout io.Writer
 	}
 	defer func() { err = errors.Join(err, store.close()) }()
 
+	features, err := openFlags(opts.flags, opts.flagKeys+opts.env)
+	if err != nil {
+		return err
+	}
 	srv := &server{
+		flags:   features,
 		release: opts.release, env: opts.env, orders: store, log: log, now: time.Now,
 		metrics: newMetrics(opts.env, opts.release.version, time.Now()),
 	}

@@ -125,8 +125,8 @@ func TestAGoodRelease(t *testing.T) {
 	i.want("GET", "/", "", 200, "version <b>v1</b>, environment <b>prod</b>, process <b>"+strconv.Itoa(os.Getpid())+"</b>")
 	i.want("GET", "/healthz", "", 200, "ok")
 	i.want("GET", "/version", "", 200, `"version":"v1"`)
-	i.want("POST", "/orders", `{"item":"tea","quantity":2}`, 201, `{"id":1,"version":"v1"}`)
-	i.want("POST", "/orders", "", 201, `{"id":2,"version":"v1"}`)
+	i.want("POST", "/orders", `{"item":"tea","quantity":2}`, 201, `{"checkout":"three pages","id":1,"version":"v1"}`)
+	i.want("POST", "/orders", "", 201, `{"checkout":"three pages","id":2,"version":"v1"}`)
 	i.want("GET", "/orders/count", "", 200, `{"orders":2}`)
 
 	i.want("POST", "/orders", `{"item":`, 400, "is not an order such as")
@@ -145,7 +145,7 @@ func fill(t *testing.T, db string, n int) {
 		t.Fatal(err)
 	}
 	for range n {
-		if _, err := store.add(t.Context(), order{"tea", 1}, "v1", time.Now().Add(time.Hour)); err != nil {
+		if _, err := store.add(t.Context(), order{Item: "tea", Quantity: 1}, "v1", time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +211,7 @@ func TestManyInstancesStartOnANewDatabase(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if _, err := store.add(t.Context(), order{"tea", 1}, "v1", time.Now()); err != nil {
+			if _, err := store.add(t.Context(), order{Item: "tea", Quantity: 1}, "v1", time.Now()); err != nil {
 				t.Error(err)
 			}
 			if err := store.close(); err != nil {
@@ -236,7 +236,7 @@ func TestOrdersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := store.add(t.Context(), order{"tea", 1}, "v1", time.Now()); err != nil {
+	if _, err := store.add(t.Context(), order{Item: "tea", Quantity: 1}, "v1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := store.count(t.Context()); err != nil || n != 3 {
