@@ -44,7 +44,7 @@ func baking(s bot.Spec, d provider.Deployment) ([]bot.Sequel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []bot.Sequel{{Line: fmt.Sprintf("metrics %s %s", t.Service, t.Environment), Plan: bot.Plan{
+	return []bot.Sequel{{Verb: "watch", Permission: bot.MayDeploy, Plan: bot.Plan{
 		Spec: spec, Slot: t.String() + " bake", Watches: true,
 		Summary: fmt.Sprintf("watch %s %s in %s for %s", t.Service, d.To.Version, t.Environment, bot.Span(g.Bake)),
 		Preview: []bot.Field{{Name: "guard", Value: g.Words(d.From.Version)}},
