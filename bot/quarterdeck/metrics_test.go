@@ -127,7 +127,10 @@ func tellPrometheus(ts *testscript.TestScript, _ bool, args []string) {
 			return true
 		})
 	case "denies":
-		s.Respond(func(w http.ResponseWriter, r *http.Request) bool { http.Error(w, "no", http.StatusUnauthorized); return true })
+		s.Respond(func(w http.ResponseWriter, r *http.Request) bool {
+			http.Error(w, "no", http.StatusUnauthorized)
+			return true
+		})
 	case "refuses":
 		s.Respond(func(w http.ResponseWriter, r *http.Request) bool {
 			w.WriteHeader(http.StatusBadRequest)
