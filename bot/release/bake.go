@@ -27,7 +27,7 @@ const (
 	// changes its mind at each; then the last one counts.
 	undecided = 10
 	// bakeLook bounds one look at all metrics.
-	bakeLook = 15 * time.Second
+	bakeLook = 8 * time.Second
 )
 
 // Baking is the body of the Specs that a Bake executes: a deployment that
@@ -101,7 +101,7 @@ type watched struct {
 func (b *Bake) Kind() string { return KindBake }
 
 // Timing implements bot.Timed. Nothing has to become visible after a look.
-func (b *Bake) Timing(bot.Target) bot.Timing { return bot.Timing{Call: bakeLook + 5*time.Second} }
+func (b *Bake) Timing(bot.Target) bot.Timing { return bot.Timing{Call: bakeLook + 2*time.Second} }
 
 // Check implements bot.Workflow: that what is watched is live still is seen at
 // each look.
