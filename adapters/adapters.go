@@ -4,6 +4,8 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/discord"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -23,6 +25,7 @@ func Chats() []bot.ChatType {
 		terminal.Type(),
 		file.Type(),
 		slackchat.Type(),
+		discordchat.Type(),
 	}
 }
 
@@ -33,6 +36,7 @@ func Providers() []provider.Type {
 		githubprovider.Type(),
 		awsprovider.Type(),
 		prometheusprovider.Type(),
+		backupprovider.Type(),
 	}
 }
 

@@ -82,7 +82,7 @@ func under(dir string, parents ...string) bool {
 // and the mains join them.
 func TestImportRule(t *testing.T) {
 	mains := []string{"bot/quarterdeck", "bot/demo", "bot/bench"}
-	ports := []string{"bot", "bot/provider", "bot/store", "bot/store/sqlstore", "bot/nearest"}
+	ports := []string{"bot", "bot/provider", "bot/store", "bot/store/sqlstore", "bot/nearest", "bot/memo"}
 	for dir, names := range imports(t) {
 		for _, name := range names {
 			if name == "" {
@@ -118,7 +118,7 @@ func TestImportRule(t *testing.T) {
 					bad("adapters import the hub and never one another")
 				}
 			case under(dir, "commands"):
-				if inside && !allowed("bot", "bot/provider", "bot/store", "bot/release", "bot/capacity", "bot/guard", "bot/panel", "bot/chart", "bot/action", "bot/stepup", "bot/nearest") {
+				if inside && !allowed("bot", "bot/provider", "bot/store", "bot/release", "bot/capacity", "bot/backup", "bot/guard", "bot/panel", "bot/chart", "bot/action", "bot/stepup", "bot/nearest") {
 					bad("commands import the hub and never one another")
 				}
 			case inside && under(to, "adapters", "commands"):

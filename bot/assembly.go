@@ -37,6 +37,9 @@ type ChatOptions struct {
 	Describe func(ctx context.Context, account AccountID) string
 	// Forms asks for what lines lack; nil where there are none.
 	Forms Forms
+	// Typed is the command surface for networks with typed commands; nil where
+	// there is none.
+	Typed Typed
 	// Home is what an account sees when it opens the bot by itself.
 	Home Home
 	// Setup opens the network before there is a configuration, for Manifester and

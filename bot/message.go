@@ -35,6 +35,10 @@ type Message struct {
 	// Factor says which second factor was shown with this message. Set by who
 	// receives the message, never by an adapter.
 	Factor Factor `json:"factor,omitempty"`
+	// Aside says that it was said where nobody else sees it, on a network whose
+	// configuration has nothing changed from there: only what changes nothing is
+	// run.
+	Aside bool `json:"aside,omitempty"`
 	// Edited marks an edit of, or an unfurl added to, an earlier message. It
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`

@@ -6,21 +6,24 @@ type Permission string
 
 // The permissions that exist. A configuration naming any other is refused.
 const (
-	MayDeploy     Permission = "deploy"
-	MayRollback   Permission = "rollback"
-	MayRestart    Permission = "restart"
-	MayScale      Permission = "scale"
-	MaySeeStatus  Permission = "status"
-	MaySeeHistory Permission = "history"
-	MaySeeRuns    Permission = "run.read"
+	MayDeploy      Permission = "deploy"
+	MayRollback    Permission = "rollback"
+	MayRestart     Permission = "restart"
+	MayScale       Permission = "scale"
+	MayTestRestore Permission = "restore-test" // restores a copy of the data, and may see what the checks show of it
+	MaySeeBackups  Permission = "backup.read"
+	MaySeeStatus   Permission = "status"
+	MaySeeHistory  Permission = "history"
+	MayReadLogs   Permission = "logs"
+	MaySeeRuns     Permission = "run.read"
 	MaySeeMetrics Permission = "metrics"
-	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
-	MayApproveRun Permission = "run.approve"
-	MayReadAudit  Permission = "audit"
-	MayLock       Permission = "lock"
-	MayStealLock  Permission = "lock.steal" // take or end another person's lock
-	MayFreeze     Permission = "freeze"
-	MayHalt       Permission = "halt" // and resume
+	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
+	MayApproveRun  Permission = "run.approve"
+	MayReadAudit   Permission = "audit"
+	MayLock        Permission = "lock"
+	MayStealLock   Permission = "lock.steal" // take or end another person's lock
+	MayFreeze      Permission = "freeze"
+	MayHalt        Permission = "halt" // and resume
 	// MayOverrideOrder deploys what was not live where it should have been first.
 	MayOverrideOrder Permission = "order.override"
 	// MayOverrideFreeze passes a freeze with a reason.
@@ -54,8 +57,11 @@ func Permissions() []PermissionInfo {
 		{MayRollback, KindTarget, "go back to the last good release"},
 		{MayRestart, KindTarget, "restart what is live"},
 		{MayScale, KindTarget, "change the desired count"},
+		{MayTestRestore, KindTarget, "restore a backup into a throw-away place and check it"},
+		{MaySeeBackups, KindTarget, "see which backups there are"},
 		{MaySeeStatus, KindTarget, "see what is live"},
 		{MaySeeHistory, KindTarget, "see what changed"},
+		{MayReadLogs, KindTarget, "read the logs of a target"},
 		{MaySeeRuns, KindTarget, "see runs"},
 		{MaySeeMetrics, KindTarget, "see metrics"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},

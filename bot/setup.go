@@ -29,6 +29,13 @@ type Surveyor interface {
 	Survey(ctx context.Context) (Survey, error)
 }
 
+// Finder is a Surveyor that can look up members whom Survey does not list.
+type Finder interface {
+	// Find gives the full members whose id or name is name; none where there is no
+	// such one. It waits as Survey does.
+	Find(ctx context.Context, name string) ([]Surveyed, error)
+}
+
 // Survey is what there is on a network, each list in the order in which it is to
 // be shown. Names are what people call it and may hold anything.
 type Survey struct {
@@ -63,6 +70,7 @@ type Prober interface {
 // ProbeOptions is what a network is probed for; all of it is the network's own.
 type ProbeOptions struct {
 	Audit    []ChannelID // audit channels
+	Channels []ChannelID // other channels that are configured, such as those of rules
 	Groups   []string    // of roles, without the prefix
 	Accounts []AccountID // of people who are not disabled
 	Post     bool        // post a test message

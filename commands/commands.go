@@ -9,6 +9,7 @@ import (
 	"quarterdeck/commands/action"
 	"quarterdeck/commands/approve"
 	"quarterdeck/commands/audit"
+	"quarterdeck/commands/backup"
 	"quarterdeck/commands/can"
 	"quarterdeck/commands/cancel"
 	"quarterdeck/commands/confirm"
@@ -19,8 +20,10 @@ import (
 	"quarterdeck/commands/help"
 	"quarterdeck/commands/history"
 	"quarterdeck/commands/lock"
+	"quarterdeck/commands/logs"
 	"quarterdeck/commands/metrics"
 	"quarterdeck/commands/restart"
+	"quarterdeck/commands/restoretest"
 	"quarterdeck/commands/resume"
 	"quarterdeck/commands/review"
 	"quarterdeck/commands/rollback"
@@ -40,12 +43,15 @@ func All(n app.CommandNeeds) []bot.Command {
 		rollback.New(n.Catalog, n.Ledger, n.Runs),
 		restart.New(n.Catalog, n.Ledger),
 		scale.New(n.Catalog, n.Runs),
+		backup.New(n.Catalog, n.Backups, n.Zone),
+		restoretest.New(n.Catalog, n.Backups, n.Clock),
 		lock.New(n.Guard, n.Clock),
 		unlock.New(n.Guard),
 		halt.New(n.Guard),
 		resume.New(n.Guard),
 		status.New(n.Catalog, n.Ledger, n.Runs, n.Policy, n.Guard, n.Zone),
 		history.New(n.Catalog, n.Runs, n.Policy, n.Log, n.Zone),
+		logs.New(n.Catalog, n.Zone),
 		metrics.New(metrics.Needs{Board: n.Board, Catalog: n.Catalog, Runs: n.Runs, Policy: n.Policy, Log: n.Log, Zone: n.Zone}),
 		confirm.New(n.Runs),
 		approve.New(n.Runs),

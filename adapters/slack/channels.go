@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/memo"
 )
 
 const (
@@ -26,27 +26,18 @@ const (
 // channels knows which channels are shared with another organisation.
 type channels struct {
 	s  *chat
-	mu sync.Mutex
-	by map[string]*asked[bool]
+	by *memo.Table[bool]
 }
 
-func newChannels(s *chat) *channels { return &channels{s: s, by: map[string]*asked[bool]{}} }
+func newChannels(s *chat) *channels {
+	return &channels{s: s, by: memo.New[bool](s.o.Clock, maxChannels, lookUp)}
+}
 
 // shared reports whether another organisation reads a channel, as Slack said at
 // most channelLife ago. Of one that the bot is not in Slack may say nothing: there
 // the bot can post nothing either, so it counts as not shared.
 func (c *channels) shared(ctx context.Context, channel string) (bool, error) {
-	c.mu.Lock()
-	a := c.by[channel]
-	if a == nil {
-		if len(c.by) >= maxChannels {
-			clear(c.by)
-		}
-		a = &asked[bool]{}
-		c.by[channel] = a
-	}
-	c.mu.Unlock()
-	shared, err := a.get(ctx, c.s.o.Clock, channelLife, func(ctx context.Context) (bool, error) {
+	shared, err := c.by.Get(ctx, channel, channelLife, func(ctx context.Context) (bool, error) {
 		api, err := c.s.client()
 		if err != nil {
 			return false, &bot.Error{Op: "slack.channels", Kind: bot.Unavailable, Say: "Slack cannot be used", Err: err}
@@ -61,7 +52,7 @@ func (c *channels) shared(ctx context.Context, channel string) (bool, error) {
 		return info.IsExtShared || info.IsPendingExtShared, nil
 	})
 	if err != nil {
-		if before, known := a.had(c.s.o.Clock, channelStale); known {
+		if before, known := c.by.Had(channel, channelStale); known {
 			return before, nil
 		}
 	}

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/memo"
 )
 
 const (
@@ -29,8 +29,7 @@ var groupID = regexp.MustCompile(`^S[A-Z0-9]{1,20}$`)
 // groups knows who is in the workspace's user groups.
 type groups struct {
 	s  *chat
-	mu sync.Mutex
-	by map[string]*asked[members]
+	by *memo.Table[members]
 }
 
 // members are the users of one group.
@@ -39,7 +38,9 @@ type members struct {
 	gone  bool // Slack knows no such group
 }
 
-func newGroups(s *chat) *groups { return &groups{s: s, by: map[string]*asked[members]{}} }
+func newGroups(s *chat) *groups {
+	return &groups{s: s, by: memo.New[members](s.o.Clock, maxGroups, lookUp)}
+}
 
 // GroupFault implements bot.Memberships.
 func (s *chat) GroupFault(group string) string {
@@ -61,7 +62,7 @@ func (s *chat) HoldsNow(ctx context.Context, group string, account bot.AccountID
 	if in, err := s.Holds(ctx, group, account); err != nil || !in {
 		return in, err
 	}
-	return s.holds(ctx, group, account, afresh, afresh)
+	return s.holds(ctx, group, account, memo.Afresh, memo.Afresh)
 }
 
 func (s *chat) holds(ctx context.Context, group string, account bot.AccountID, groupLife, standingLife time.Duration) (bool, error) {
@@ -84,25 +85,11 @@ func (s *chat) holds(ctx context.Context, group string, account bot.AccountID, g
 
 // members gives who is in a group, as Slack said at most life ago.
 func (g *groups) members(ctx context.Context, group string, life time.Duration) (members, error) {
-	g.mu.Lock()
-	a := g.by[group]
-	if a == nil {
-		if len(g.by) >= maxGroups {
-			clear(g.by)
-		}
-		a = &asked[members]{}
-		g.by[group] = a
-	}
-	g.mu.Unlock()
-	return a.get(ctx, g.s.o.Clock, life, func(ctx context.Context) (members, error) { return g.ask(ctx, group) })
+	return g.by.Get(ctx, group, life, func(ctx context.Context) (members, error) { return g.ask(ctx, group) })
 }
 
 // forget has a group asked about anew.
-func (g *groups) forget(group string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.by, group)
-}
+func (g *groups) forget(group string) { g.by.Forget(group) }
 
 // ask asks each workspace for the group until one knows it. The workspace is
 // always named: a token of a whole organisation needs it, and for others Slack

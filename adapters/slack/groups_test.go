@@ -14,6 +14,7 @@ import (
 	"quarterdeck/adapters/slack/fakeslack"
 	"quarterdeck/bot"
 	"quarterdeck/bot/bottest"
+	"quarterdeck/bot/memo"
 )
 
 // quiet is a fake Slack and the adapter on it, which does not run: it is only
@@ -226,7 +227,7 @@ func TestGroupsFailClosed(t *testing.T) {
 				if in, err := s.HoldsNow(t.Context(), "S0SRE", "slack:T1/USRE"); in || err == nil || len(fake.Calls(method)) != before+1 {
 					t.Errorf("%s %s: %v, %v after %d calls although it is to wait", method, name, in, err, len(fake.Calls(method))-before)
 				}
-				clock.Advance(sorryFor)
+				clock.Advance(memo.SorryFor)
 				s.gate.forget() // which goes by the machine's clock
 			}
 		}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/memo"
 )
 
 const (
@@ -27,11 +27,12 @@ const (
 // people knows what kind of user somebody is.
 type people struct {
 	s  *chat
-	mu sync.Mutex
-	by map[string]*asked[bot.Standing]
+	by *memo.Table[bot.Standing]
 }
 
-func newPeople(s *chat) *people { return &people{s: s, by: map[string]*asked[bot.Standing]{}} }
+func newPeople(s *chat) *people {
+	return &people{s: s, by: memo.New[bot.Standing](s.o.Clock, maxPeople, lookUp)}
+}
 
 // standing says what Slack vouches for about a user. team and enterprise are
 // those of the verified payload. It answers Unvouched, which is refused, when
@@ -51,32 +52,14 @@ func (p *people) standing(ctx context.Context, team, enterprise, user string) bo
 
 // know says what kind of user somebody is, as Slack said at most life ago.
 func (p *people) know(ctx context.Context, user string, life time.Duration) (bot.Standing, error) {
-	p.mu.Lock()
-	a := p.by[user]
-	if a == nil {
-		if len(p.by) >= maxPeople {
-			clear(p.by)
-		}
-		a = &asked[bot.Standing]{}
-		p.by[user] = a
-	}
-	p.mu.Unlock()
-	return a.get(ctx, p.s.o.Clock, life, func(ctx context.Context) (bot.Standing, error) { return p.ask(ctx, user) })
+	return p.by.Get(ctx, user, life, func(ctx context.Context) (bot.Standing, error) { return p.ask(ctx, user) })
 }
 
 // forget has a user asked about anew, after an event said that they changed.
-func (p *people) forget(user string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.by, user)
-}
+func (p *people) forget(user string) { p.by.Forget(user) }
 
 // forgetAll has everybody asked about anew.
-func (p *people) forgetAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	clear(p.by)
-}
+func (p *people) forgetAll() { p.by.ForgetAll() }
 
 func (p *people) ask(ctx context.Context, user string) (bot.Standing, error) {
 	api, err := p.s.client()
@@ -112,7 +95,7 @@ func (s *chat) Vouch(ctx context.Context, account bot.AccountID) (bot.Standing, 
 	if !slices.Contains(s.config.Teams, home) {
 		return bot.External, nil
 	}
-	return s.people.know(ctx, user, afresh)
+	return s.people.know(ctx, user, memo.Afresh)
 }
 
 // apart takes an account "slack:HOME/USER" apart.

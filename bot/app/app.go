@@ -20,6 +20,7 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
 	"quarterdeck/bot/form"
@@ -54,6 +55,7 @@ type CommandNeeds struct {
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Backups *backup.Ledger // how restore tests ended
 	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
@@ -115,6 +117,7 @@ type App struct {
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
+	vault   provider.Vault // what the log is copied to; nil for nothing
 	guide   *router.Guide
 	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
@@ -139,7 +142,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "metrics"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -187,6 +190,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.vault = bindVault(c, a.providers, f)
 	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
 	blindGuards(c, a.Board, f)
 	for _, z := range c.Freezes {
@@ -207,7 +211,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 			continue
 		}
 		chat, err := ct.Open(bot.ChatOptions{Raw: raw, Socket: c.Bot.Socket, SocketGroup: c.Bot.SocketGroup, Clock: o.Clock, Logger: o.Logger.With("chat", ct.Name), Secrets: o.Secrets,
-			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Home: a.home, Version: o.Version})
+			Complete: a.complete, Describe: a.describe, Forms: forms{a}, Typed: typed{a}, Home: a.home, Version: o.Version})
 		if err != nil {
 			f.add(raw.Where(), err)
 			continue
@@ -254,6 +258,13 @@ func (a *App) Warnings() []string {
 			if d, ok := scaler.(provider.Inspected); ok {
 				for _, line := range d.Inspect() {
 					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
+			}
+		}
+		if tester, err := a.Catalog.RestoreTester(s.Target); err == nil {
+			if d, ok := tester.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: backup of %s, %s", s.Backup.Raw.Where(), s.Target, line))
 				}
 			}
 		}
@@ -344,8 +355,13 @@ func (a *App) Run(ctx context.Context) error {
 	parts.tell.Go(mirror.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.tell.Go(checkpointer.Run)
+	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
+	parts.tell.Go(sweeper.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
+	if copier := copier(c, a.vault, s, key, o); copier != nil {
+		parts.tell.Go(copier.Run)
 	}
 	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)

@@ -202,12 +202,14 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Logs = bind.logs(s.Logs)
 		if b.Metrics = bind.metrics(s); b.Metrics != nil {
 			b.MetricsFrom = s.Metrics.Provider
 		}
 		if s.Guard != nil {
 			b.Guard = &s.Guard.Guard
 		}
+		bind.backup(s, &b)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -236,6 +238,9 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	if s.Scale != nil { // its bounds are checked by themselves
 		all = append(all, boundDigest(c, "scale", &s.Scale.Binding))
+	}
+	if s.Backup != nil {
+		all = append(all, boundDigest(c, "backup", &s.Backup.Binding))
 	}
 	return strings.Join(all, " ")
 }

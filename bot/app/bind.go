@@ -80,6 +80,12 @@ func (b *binder) step(t *config.Binding) provider.Step {
 	return bound(b, t, "run a step", func(p provider.StepBinder, raw provider.Raw) (provider.Step, error) { return p.BindStep(b.target, raw) })
 }
 
+func (b *binder) logs(t *config.Binding) provider.LogSource {
+	return bound(b, t, "read logs", func(p provider.LogBinder, raw provider.Raw) (provider.LogSource, error) {
+		return p.BindLogs(b.target, raw)
+	})
+}
+
 // roller prefers what a provider binds for the way back alone.
 func (b *binder) roller(t *config.Binding) provider.Roller {
 	if _, ok := b.opened[t.Provider].(provider.RollbackBinder); !ok {

@@ -64,7 +64,7 @@ func (a *App) ways(g *ground) *ways {
 // engine: the first of the process, or one after the router there is.
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Backups: a.backups(g), Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"quarterdeck/auth/directory"
@@ -76,6 +77,11 @@ func (a *App) Probe(ctx context.Context, post bool) []Probed {
 				o.Audit = append(o.Audit, c)
 			}
 		}
+		for _, c := range a.channels() {
+			if c.Network() == ct.Name && c.Local() != "*" {
+				o.Channels = append(o.Channels, c)
+			}
+		}
 		for _, r := range a.Config.Roles {
 			for _, g := range r.Groups {
 				if local, ok := strings.CutPrefix(g, ct.Groups+":"); ok && ct.Groups != "" {
@@ -95,4 +101,22 @@ func (a *App) Probe(ctx context.Context, post bool) []Probed {
 		}
 	}
 	return found
+}
+
+// channels gives the channels that rules name, each once.
+func (a *App) channels() (all []bot.ChannelID) {
+	add := func(channels []string) {
+		for _, c := range channels {
+			if !slices.Contains(all, bot.ChannelID(c)) {
+				all = append(all, bot.ChannelID(c))
+			}
+		}
+	}
+	for _, g := range a.Config.Grants {
+		add(g.Channels)
+	}
+	for _, d := range a.Config.Denies {
+		add(d.Channels)
+	}
+	return all
 }

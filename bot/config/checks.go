@@ -433,11 +433,17 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Metrics = l.metrics(n.at(kind), t, values[kind])
 			continue
 		}
+		if kind == "backup" {
+			s.Backup = l.backup(n.at(kind), t, values[kind])
+			continue
+		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
 		case "deploy":
 			s.Deploy = b
 		case "rollback":
 			s.Rollback = b
+		case "logs":
+			s.Logs = b
 		}
 	}
 	l.back(n, s, values)

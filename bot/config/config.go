@@ -86,6 +86,14 @@ type Audit struct {
 	Redact      []*regexp.Regexp
 	Retain      time.Duration // how long records stay in the database; 0 for ever
 	Archive     string        // folder they are moved to then
+	Copy        *AuditCopy    // where the log is copied to; nil for nowhere
+}
+
+// AuditCopy is the [audit.copy] table.
+type AuditCopy struct {
+	Binding
+	Retain time.Duration // how long the copy is kept from being changed
+	Every  time.Duration // after how long what is new is copied
 }
 
 // Observe is the [observe] table: how what is live is watched.
@@ -173,7 +181,9 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Backup     *Backup
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Logs       *Binding
 	Metrics    *Metrics
 	Guard      *Guard // what watches over deployments; nil for nothing
 }

@@ -232,7 +232,7 @@ func TestTables(t *testing.T) {
 		{"bot", "[bot]\n", "[bot\n", `config.toml:1: this is not TOML: `},
 		{"bot", "[bot]\n", "[bot] # \x01\n", `config.toml:1: this is not TOML: `},
 		{"bot", "[audit]\n", "[bot]\n[audit]\n", `config.toml:11: bot stands here a second time; leave one`},
-		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:11: audit takes a table of channels, key, checkpoints, redact, retain, archive; it is a list` + "\n" +
+		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:11: audit takes a table of channels, key, checkpoints, redact, retain, archive, copy; it is a list` + "\n" +
 			`config.toml:11: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there` + "\n" +
 			`config.toml:11: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
 		{"listen", "[listen]\npublic", "[listen]\npubic", `config.toml:66: unknown key "pubic" in [listen]; did you mean "public"?`},
@@ -265,7 +265,7 @@ func TestTables(t *testing.T) {
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:60: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:60: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:60: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics or logs`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:59: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"panels": true, "action": true, "action.run": true, "action.arguments": true}
+		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -16,12 +16,13 @@ type file struct {
 		Rate            *int   `toml:"rate"`
 	} `toml:"bot"`
 	Audit struct {
-		Channels    []string `toml:"channels"`
-		Key         string   `toml:"key"`
-		Checkpoints string   `toml:"checkpoints"`
-		Redact      []string `toml:"redact"`
-		Retain      string   `toml:"retain"`
-		Archive     string   `toml:"archive"`
+		Channels    []string       `toml:"channels"`
+		Key         string         `toml:"key"`
+		Checkpoints string         `toml:"checkpoints"`
+		Redact      []string       `toml:"redact"`
+		Retain      string         `toml:"retain"`
+		Archive     string         `toml:"archive"`
+		Copy        map[string]any `toml:"copy"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "prometheus"}, Bindings: []string{"deploy", "rollback", "scale", "metrics"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "prometheus"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -107,6 +107,10 @@ permissions = ["scale"]
 step_up = true
 [auth]
 totp_key = "file:data/totp.key"
+[audit.copy]
+provider = 'scripts'
+retain = "400d"
+every = "15m"
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -41,6 +41,7 @@ type Forms struct {
 	Config
 	targeted map[bot.Permission]bool // asked about a target
 	releases releases
+	offers   offers
 
 	mu     sync.Mutex
 	minute time.Time

@@ -11,6 +11,7 @@ import (
 type Bindings struct {
 	Deploy  Deployer
 	Scale   Scaler
+	Logs    LogSource
 	Metrics MetricSource
 	// MetricsFrom names the provider that Metrics is of: what is slow or down there
 	// is so for all of its targets.
@@ -18,6 +19,9 @@ type Bindings struct {
 	Guard       *Guard // what watches over deployments
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
+	Backup RestoreTester
+	// Objectives is what is wanted of Backup.
+	Objectives Objectives
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string
@@ -29,37 +33,45 @@ type Catalog struct {
 	bindings map[bot.Target]Bindings
 	order    []string // environments, first to last
 	after    map[string]string
+	// What is asked for with every letter that somebody types.
+	services     []string
+	environments map[string][]string // by service; of all under ""
 }
 
 // NewCatalog makes a Catalog. environments gives the order in which they are
 // shown; bindings is kept, not copied.
 func NewCatalog(environments []string, bindings map[bot.Target]Bindings) *Catalog {
-	return &Catalog{bindings: bindings, order: environments}
+	return (&Catalog{bindings: bindings, order: environments}).indexed()
+}
+
+// indexed finds the names once, which many thousands of targets take their time for.
+func (c *Catalog) indexed() *Catalog {
+	all := map[string]bool{}
+	c.environments = map[string][]string{}
+	for t := range c.bindings {
+		if c.environments[t.Service] == nil {
+			c.services = append(c.services, t.Service)
+		}
+		c.environments[t.Service] = append(c.environments[t.Service], t.Environment)
+		all[t.Environment] = true
+	}
+	for env := range all {
+		c.environments[""] = append(c.environments[""], env)
+	}
+	slices.Sort(c.services)
+	for _, names := range c.environments {
+		slices.SortFunc(names, c.compareEnvironments)
+	}
+	return c
 }
 
 // Services lists the service names, sorted.
-func (c *Catalog) Services() []string {
-	var names []string
-	for t := range c.bindings {
-		if !slices.Contains(names, t.Service) {
-			names = append(names, t.Service)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
+func (c *Catalog) Services() []string { return slices.Clone(c.services) }
 
 // Environments lists the environments of a service, in the configured order;
 // of all services when service is "".
 func (c *Catalog) Environments(service string) []string {
-	var names []string
-	for t := range c.bindings {
-		if (service == "" || t.Service == service) && !slices.Contains(names, t.Environment) {
-			names = append(names, t.Environment)
-		}
-	}
-	slices.SortFunc(names, c.compareEnvironments)
-	return names
+	return slices.Clone(c.environments[service])
 }
 
 // Targets lists all targets by service and then environment order.
@@ -116,7 +128,7 @@ func (c *Catalog) Only(keep func(bot.Target) bool) *Catalog {
 	if len(kept) == len(c.bindings) {
 		return c
 	}
-	return &Catalog{bindings: kept, order: c.order, after: c.after}
+	return (&Catalog{bindings: kept, order: c.order, after: c.after}).indexed()
 }
 
 // Has reports whether the target is in the catalog.

@@ -44,6 +44,20 @@ func stagePlatform(verb string, component ...string) (code int) {
 		count := stageCount(env)
 		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"version": string(live), "running": count, "healthy": count, "desired": count, "deploying": string(deploying)})
 		return 0
+	case "logs": // ENV/log, a line a second until now
+		if there("silent") {
+			return say(1, "failed", "the platform does not answer")
+		}
+		text, _ := os.ReadFile(at("log")) // none is empty
+		written := strings.Split(strings.TrimSpace(string(text)), "\n")
+		lines := []map[string]any{}
+		for i, line := range written {
+			if line != "" {
+				lines = append(lines, map[string]any{"at": time.Now().Add(time.Duration(i-len(written)) * time.Second), "stream": "web-1", "text": line})
+			}
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"lines": lines})
+		return 0
 	case "releases":
 		var all []map[string]any
 		for n, v := range []string{"v1", "v2", "v3", "v4"} {
@@ -173,7 +187,7 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "metrics", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer", "sre"]
@@ -206,6 +220,7 @@ scale = SCALE
 [service.shop.prod]
 deploy = DEPLOY
 scale = SCALE
+logs = LOGS
 
 [auth]
 totp_key = "file:keys/totp.key"

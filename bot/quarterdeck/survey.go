@@ -46,6 +46,11 @@ func (i initCmd) survey(ctx context.Context, network string) (text, summary stri
 		fmt.Fprintf(os.Stderr, "how %s is set up, with its tokens: quarterdeck manifest %s\n", network, network)
 		return "", "", err
 	}
+	if finder, ok := chat.(bot.Finder); ok && i.Me != "" && len(found.Members) == 0 {
+		if found.Members, err = finder.Find(ctx, i.Me); err != nil {
+			return "", "", err
+		}
+	}
 	me, err := whoIs(i.Me, found.Members)
 	if err != nil {
 		return "", "", err
@@ -77,7 +82,7 @@ func whoIs(name string, members []bot.Surveyed) (*bot.Surveyed, error) {
 	}
 	var all []bot.Surveyed
 	for _, m := range members {
-		_, id, _ := strings.Cut(m.ID, "/")
+		id := local(m.ID)
 		if strings.EqualFold(m.Name, strings.TrimPrefix(name, "@")) || strings.EqualFold(m.Note, name) || id == name {
 			all = append(all, m)
 		}
@@ -90,11 +95,14 @@ func whoIs(name string, members []bot.Surveyed) (*bot.Surveyed, error) {
 	}
 	var ids []string
 	for _, m := range all {
-		_, id, _ := strings.Cut(m.ID, "/")
-		ids = append(ids, id)
+		ids = append(ids, local(m.ID))
 	}
 	return nil, bot.Errorf(bot.Invalid, "%d members are called %q; give the id: %s", len(all), name, strings.Join(ids, ", "))
 }
+
+// local gives the part of an id that the network itself uses: U1 of "slack:T1/U1",
+// 42 of "discord:42".
+func local(id string) string { return id[strings.LastIndexAny(id, ":/")+1:] }
 
 // surveyed writes the starter with what was found. Ids are what counts in it;
 // names stand in comments beside them, because whoever bears one can change it.
@@ -132,14 +140,14 @@ func surveyed(network string, found bot.Survey, me *bot.Surveyed) string {
 		}
 	}
 	list(&b, others, maxDeclared, "people", func(m bot.Surveyed) string {
-		_, id, _ := strings.Cut(m.ID, "/")
+		id := local(m.ID)
 		return fmt.Sprintf("[[person]]\nname = %q\naccounts = [%q] # %s\n", unique(taken, m.Name, id), m.ID, beside(m))
 	})
 	if len(found.Groups) > 0 {
 		b.WriteString("\n# Groups give their members a role; name it in rules.\n")
 		taken = map[string]bool{"developer": true}
 		list(&b, found.Groups, maxListed, "groups", func(g bot.Surveyed) string {
-			_, id, _ := strings.Cut(g.ID, ":")
+			id := local(g.ID)
 			return fmt.Sprintf("[[role]]\nname = %q\ngroups = [%q] # %s\n", unique(taken, g.Name, id), g.ID, beside(g))
 		})
 	}

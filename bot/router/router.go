@@ -374,7 +374,7 @@ func (r *Router) private(ctx context.Context, m bot.Message) bool {
 		return false
 	}
 	p, err := r.Grammar.Parse(m.Text)
-	if err != nil || p.Command.Private {
+	if err != nil || p.Command.Private || m.Aside {
 		return true
 	}
 	_, _, d, err := r.decide(r.call(m, who, p), p.Command)
@@ -478,6 +478,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	ask.Resources = resources
 	if !d.Allowed {
 		return r.refuse(ctx, c, ask, d, run.Refusal(d))
+	}
+	if m.Aside && p.Command.Read == nil && !p.DryRun && !p.Command.Private {
+		return r.refuse(ctx, c, ask, d, bot.Errorf(bot.Denied, "nothing is changed from a direct message, where nobody else sees it; ask in a channel, or have the configuration allow it"))
 	}
 	// A way back waits for no code that the rules do not ask for.
 	if m.Factor.Refused() && (p.Command.Plan == nil || !urgent(p)) {

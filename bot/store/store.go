@@ -163,8 +163,10 @@ type Reader interface {
 	Unfinished(limit int) ([]Inbound, error)
 	// OutgoingDue gives up to limit cards whose NextAt has come, by ID. Of
 	// ordered cards only the first of each channel is given. Channels on which
-	// somebody other than owner has a claim at now are left out; see Claim.
-	OutgoingDue(now time.Time, owner string, limit int) ([]Outgoing, error)
+	// somebody other than owner has a claim at now are left out, see Claim, and so
+	// are those in except: however much waits for them, it hides nothing that is
+	// due elsewhere.
+	OutgoingDue(now time.Time, owner string, except []bot.ChannelID, limit int) ([]Outgoing, error)
 	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give,
 	// whoever has claims.
 	NextOutgoing() (at time.Time, found bool, err error)
