@@ -136,6 +136,7 @@ scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./p
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 [service.shop.prod]
 metrics = { provider = "monitor", panels = "shop" }
+guard = { metrics = ["errors"], bake = "2m", every = "5s" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 logs = { provider = "platform", argv = ["./platform", "logs"] }

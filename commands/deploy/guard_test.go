@@ -68,6 +68,27 @@ func TestGuardIsPlanned(t *testing.T) {
 	}
 }
 
+// Whoever deploys may have the guard go back by itself, not keep it from doing so.
+func TestAutoRollback(t *testing.T) {
+	t.Parallel()
+	s, _ := guardedStage(t, &provider.Guard{Metrics: []string{"errors"}, Bake: 10 * time.Minute, Every: time.Minute, OnBreach: provider.Offer, OnSilence: provider.Offer})
+	if got := shown(s.mustPlan("v2", "prod"), "guard"); got != "errors for 10m; a breach, or no data, offers the way back" {
+		t.Errorf("the guard is shown as %q", got)
+	}
+	p, err := s.command.Plan(t.Context(), bot.Call{Args: bot.Args{"service": "shop", "version": "v2", "environment": "prod", "auto-rollback": "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(p, "guard"); got != "errors for 10m; a breach goes back to v1 by itself, no data offers the way back" || !strings.Contains(string(p.Spec.Body), `"on_breach":"rollback"`) {
+		t.Errorf("the guard is shown as %q, and planned as %s", got, p.Spec.Body)
+	}
+	bare, _ := newStage(t)
+	_, err = bare.command.Plan(t.Context(), bot.Call{Args: bot.Args{"service": "shop", "version": "v2", "environment": "prod", "auto-rollback": "true"}})
+	if bot.KindOf(err) != bot.Invalid || !strings.Contains(bot.Sentence(err, ""), "shop/prod has no guard that would see a breach") {
+		t.Errorf("without a guard it says %v", err)
+	}
+}
+
 // What is not good cannot be gone back to by itself: then it is offered, which the
 // Spec and the plan say.
 func TestGuardHasNothingToGoBackTo(t *testing.T) {
