@@ -4,10 +4,11 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
-	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/backup"
+	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/flags"
 	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
 	"quarterdeck/adapters/prometheus"
@@ -37,6 +38,7 @@ func Providers() []provider.Type {
 		awsprovider.Type(),
 		prometheusprovider.Type(),
 		backupprovider.Type(),
+		flagsprovider.Type(),
 	}
 }
 

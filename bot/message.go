@@ -43,6 +43,10 @@ type Message struct {
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
 	Received time.Time `json:"received"`
+	// Until is when the message is too old to be acted on, where that is not soon
+	// after it was received: what the clock asks for is late rather than lost. No
+	// adapter sets it.
+	Until time.Time `json:"until,omitzero"`
 	// Seal marks the stored message as written by the bot; adapters leave it
 	// empty.
 	Seal string `json:"seal,omitempty"`
@@ -84,6 +88,13 @@ type Confidential interface {
 	// not tried again and nothing of the card is kept or logged; d.Channel is where
 	// it was asked for, which need not be where it is said. Its errors are *Error.
 	Confide(ctx context.Context, d Delivery) error
+}
+
+// Direct is implemented by a Chat that can write to one account by itself.
+type Direct interface {
+	// DirectTo gives, without I/O, the channel in which what is delivered reaches
+	// the account alone; ok is false for one that cannot be reached so.
+	DirectTo(account AccountID) (channel ChannelID, ok bool)
 }
 
 // Receipt is what an adapter needs for its acknowledgement, known from memory

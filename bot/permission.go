@@ -14,9 +14,9 @@ const (
 	MaySeeBackups  Permission = "backup.read"
 	MaySeeStatus   Permission = "status"
 	MaySeeHistory  Permission = "history"
-	MayReadLogs   Permission = "logs"
+	MayReadLogs    Permission = "logs"
 	MaySeeRuns     Permission = "run.read"
-	MaySeeMetrics Permission = "metrics"
+	MaySeeMetrics  Permission = "metrics"
 	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
 	MayApproveRun  Permission = "run.approve"
 	MayReadAudit   Permission = "audit"
@@ -37,6 +37,25 @@ const (
 	MayBreakGlass Permission = "break-glass"
 	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
 	MayResetTOTP Permission = "totp.reset"
+	// MayDigest reads a digest, and has it posted to its channel. A digest holds
+	// what its own principal may see, whoever asks for it.
+	MayDigest   Permission = "digest"
+	MayReadFlag Permission = "flag.read"
+	MaySetFlag  Permission = "flag.set"  // on, off, set, ramp and undo
+	MayKillFlag Permission = "flag.kill" // off at once; a way back
+	// MayCreateFlag makes flags and takes them out of use.
+	MayCreateFlag Permission = "flag.create"
+	// Those of pages are asked about the page, and about its target where it has one.
+	MaySeePages   Permission = "page.read"
+	MayOpenPage   Permission = "page.open"
+	MayAckPage    Permission = "page.ack"
+	MayResolve    Permission = "page.resolve"
+	MayEscalate   Permission = "page.escalate"
+	MaySnooze     Permission = "page.snooze"
+	MayNotePage   Permission = "page.note"
+	MayUpdatePage Permission = "page.update" // tell those who follow from afar
+	MaySeeOnCall  Permission = "oncall"
+	MayPutOnCall  Permission = "oncall.override" // put somebody on call for a while
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -75,7 +94,22 @@ func Permissions() []PermissionInfo {
 		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
+		{MayReadFlag, KindFlag, "see flags"},
+		{MaySetFlag, KindFlag, "turn a flag on and off, set and ramp it"},
+		{MayKillFlag, KindFlag, "kill a flag: off at once"},
+		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
+		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
+		{MaySeePages, KindTarget, "see pages"},
+		{MayOpenPage, KindTarget, "open a page"},
+		{MayAckPage, KindTarget, "acknowledge a page"},
+		{MayResolve, KindTarget, "resolve a page"},
+		{MayEscalate, KindTarget, "escalate a page"},
+		{MaySnooze, KindTarget, "snooze a page"},
+		{MayNotePage, KindTarget, "add a note to a page"},
+		{MayUpdatePage, KindTarget, "tell those who follow a page from afar"},
+		{MaySeeOnCall, KindSchedule, "see who is on call"},
+		{MayPutOnCall, KindSchedule, "put somebody on call for a while"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}
 }

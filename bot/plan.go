@@ -78,6 +78,9 @@ type Plan struct {
 	// WayBack marks rollback and its like: it pre-empts the run that holds the
 	// slot, and no freeze, order, lock or halt stops it.
 	WayBack bool `json:"way_back,omitempty"`
+	// OffLog marks what, like a way back, may go through the emergency journal while
+	// the log cannot be written.
+	OffLog bool `json:"off_log,omitempty"`
 	// Shows marks what is asked for to see its output: the newest lines of it are
 	// shown also when all went well.
 	Shows bool `json:"shows,omitempty"`
@@ -86,6 +89,8 @@ type Plan struct {
 	// Subject names the value that is set, such as "shop/prod replicas": once
 	// it was set, no Sequel of an earlier run that waits to set it comes any more.
 	Subject string `json:"subject,omitempty"`
+	// Subjects are further values that are set.
+	Subjects []string `json:"subjects,omitempty"`
 	// Returning marks an automatic return, which only a Sequel can be: no
 	// freeze, lock or halt stops it, but it pre-empts nothing.
 	Returning bool `json:"returning,omitempty"`

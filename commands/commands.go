@@ -15,6 +15,8 @@ import (
 	"quarterdeck/commands/confirm"
 	"quarterdeck/commands/deny"
 	"quarterdeck/commands/deploy"
+	"quarterdeck/commands/digest"
+	"quarterdeck/commands/flag"
 	"quarterdeck/commands/freeze"
 	"quarterdeck/commands/halt"
 	"quarterdeck/commands/help"
@@ -22,6 +24,8 @@ import (
 	"quarterdeck/commands/lock"
 	"quarterdeck/commands/logs"
 	"quarterdeck/commands/metrics"
+	"quarterdeck/commands/oncall"
+	"quarterdeck/commands/page"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/restoretest"
 	"quarterdeck/commands/resume"
@@ -61,8 +65,9 @@ func All(n app.CommandNeeds) []bot.Command {
 		runs.New(n.Catalog, n.Runs, n.Policy, n.Zone),
 		run.New(n.Runs, n.Log, n.Policy, n.Zone),
 		audit.New(n.Log, n.Zone),
+		digest.New(n.Digests),
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), totp.All(n.Codes), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: n.Judge, Clock: n.Clock, Zone: n.Zone}), page.All(n.Pages, n.Policy, n.Zone), oncall.All(n.Pages, n.Zone), totp.All(n.Codes), action.All(n.Actions))
 }

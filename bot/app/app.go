@@ -23,17 +23,21 @@ import (
 	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/digest"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/schedule"
 	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
@@ -62,6 +66,13 @@ type CommandNeeds struct {
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Digests *digest.Desk
+	Flags   *flag.Set
+	// Judge holds metrics against thresholds; nil where there are none.
+	Judge provider.Judge
+	// Persons are the declared ones, who can own a flag.
+	Persons []string
+	Pages   *page.Keeper
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -113,13 +124,18 @@ type App struct {
 
 	providers map[string]provider.Provider
 
-	tables  Tables
-	options Options
-	chats   map[string]bot.Chat
-	freezes []guard.Recurring
-	vault   provider.Vault // what the log is copied to; nil for nothing
-	guide   *router.Guide
-	form    atomic.Pointer[form.Forms]
+	tables        Tables
+	options       Options
+	chats         map[string]bot.Chat
+	freezes       []guard.Recurring
+	vault         provider.Vault // what the log is copied to; nil for nothing
+	digests       []digest.Definition
+	entries       []schedule.Entry // all that the clock asks for, digests first
+	guide         *router.Guide
+	form          atomic.Pointer[form.Forms]
+	pager         *page.Settings // nil for none
+	roster        *page.Roster   // nil without a pager
+	pagerWarnings []string       // of gaps in which nobody is on call
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
@@ -142,7 +158,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -201,6 +217,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	a.clockwork(f)
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -221,14 +238,19 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
+	a.setPager(f)
 	sources, vouching := a.networks()
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
+		a.Directory = a.Directory.Clocked(principals(c))
+	}
+	if err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
+		a.entitled(f)
 	}
 	if a.Directory != nil {
 		a.Directory = a.Directory.Vouched(vouching)
@@ -245,7 +267,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.pagerWarnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -298,19 +320,25 @@ func (a *App) Run(ctx context.Context) error {
 	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
-	posted := func() { deliverer.Wake(); mirror.Wake() }
+	flags := &flag.Set{Store: s, Logger: o.Logger, Clock: o.Clock}
+	posted := func() { deliverer.Wake(); mirror.Wake(); flags.Wake() }
 	deliverer.Gap = mirror.Gap
 	key, err := audit.OpenKey(c.Audit.Key)
 	if err != nil {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := flags.Load(ctx); err != nil {
+		return err
+	}
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter, flags: flags}
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
+	g.pages = a.pages(g)
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
+	a.knowing(g, engine)
 	closeJournal, err := a.emergency(g, engine)
 	if err != nil {
 		return err
@@ -321,7 +349,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags, pages: g.pages})
 	if err != nil {
 		return err
 	}
@@ -353,7 +381,12 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	if o.Serve { // one that is started for one command asks for nothing else
+		parts.tell.Go(a.clock(g).Run)
+	}
+	parts.tell.Go(g.pages.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
+	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)
 	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
 	parts.tell.Go(sweeper.Run)

@@ -70,6 +70,12 @@ func bound[B, D any](b *binder, t *config.Binding, cannot string, bind func(B, p
 	return d
 }
 
+func (b *binder) flags(s config.Service) provider.Flagger {
+	return bound(b, s.Flags, "keep flags", func(p provider.FlagBinder, raw provider.Raw) (provider.Flagger, error) {
+		return p.BindFlags(b.target, raw)
+	})
+}
+
 func (b *binder) deployer(t *config.Binding) provider.Deployer {
 	return bound(b, t, "deploy", func(p provider.DeployBinder, raw provider.Raw) (provider.Deployer, error) {
 		return p.BindDeploy(b.target, raw)

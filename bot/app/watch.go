@@ -11,9 +11,12 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/health"
 	"quarterdeck/bot/listen"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/ofrep"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
@@ -25,6 +28,8 @@ type watched struct {
 	meter  *metrics.Metrics
 	engine *run.Engine
 	router *router.Router
+	flags  *flag.Set
+	pages  *page.Keeper
 }
 
 // watch is how the bot is watched: its health, its listeners, its heartbeat. A
@@ -61,11 +66,14 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 	// One line for each source of routes; package listen says what may stand where.
 	routes := w.monitor.Routes()
 	routes = append(routes, bot.Route{On: bot.OnInternal, Method: "GET", Path: "/metrics", Handler: of.meter.Handler()})
+	routes = append(routes, of.pages.Routes()...)
 	for _, chat := range a.chats {
 		if r, ok := chat.(bot.Routed); ok {
 			routes = append(routes, r.Routes()...)
 		}
 	}
+	flags := &ofrep.Server{Flags: of.flags, Keys: func() map[bot.Target][]bot.Secret { return a.current().flagKeys() }, Clock: o.Clock, Logger: o.Logger}
+	routes = append(routes, flags.Routes()...)
 	var err error
 	if w.listeners, err = listen.New(listen.Config{Addresses: c.Listen, Routes: routes, IDs: o.IDs, Logger: o.Logger, Meter: of.meter}); err != nil {
 		return nil, err

@@ -294,17 +294,17 @@ func (l *loader) rules() {
 		at := l.root.at("grant").elem(i)
 		l.channels(at, g.Channels)
 		l.out.Grants = append(l.out.Grants, Grant{Where: at.where(l.file), Roles: g.Roles, Persons: g.Persons,
-			Permissions: g.Permissions, Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
+			Permissions: g.Permissions, Targets: g.Targets, Flags: g.Flags, Channels: g.Channels, Hours: g.Hours})
 	}
 	for i, d := range l.in.Deny {
 		at := l.root.at("deny").elem(i)
 		l.channels(at, d.Channels)
 		l.out.Denies = append(l.out.Denies, Deny{Where: at.where(l.file), Roles: d.Roles, Persons: d.Persons,
-			Permissions: d.Permissions, Targets: d.Targets, Channels: d.Channels, Hours: d.Hours, Reason: d.Reason})
+			Permissions: d.Permissions, Targets: d.Targets, Flags: d.Flags, Channels: d.Channels, Hours: d.Hours, Reason: d.Reason})
 	}
 	for i, r := range l.in.Require {
 		at := l.root.at("require").elem(i)
-		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket, StepUp: r.StepUp}
+		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Flags: r.Flags, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket, StepUp: r.StepUp}
 		l.stepUp(at, r.StepUp)
 		if r.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: r.Approvals.Count, From: r.Approvals.From}
@@ -425,6 +425,10 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Deploy, s.Components = l.components(n.at(kind), t, table)
 			continue
 		}
+		if kind == "alerts" {
+			s.Alerts = l.alerts(n.at(kind), t, values[kind])
+			continue
+		}
 		if kind == "scale" {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue
@@ -444,6 +448,8 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Rollback = b
 		case "logs":
 			s.Logs = b
+		case "flags":
+			s.Flags = b
 		}
 	}
 	l.back(n, s, values)

@@ -49,7 +49,10 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Pager        bot.Raw             // [pager]; nil for none
 	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
+	Digests      []Digest
+	Jobs         []Job
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -123,26 +126,26 @@ type Role struct {
 
 // Grant is one [[grant]].
 type Grant struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
 }
 
 // Deny is one [[deny]].
 type Deny struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
-	Reason                                                string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
+	Reason                                                       string
 }
 
 // Require is one [[require]].
 type Require struct {
-	Where                string
-	Permissions, Targets []string
-	Confirm              bool
-	Approvals            *bot.ApprovalRule
-	Reason               bool
-	Ticket               string
-	StepUp               bool
+	Where                       string
+	Permissions, Targets, Flags []string
+	Confirm                     bool
+	Approvals                   *bot.ApprovalRule
+	Reason                      bool
+	Ticket                      string
+	StepUp                      bool
 }
 
 // Auth is the [auth] table: how people show that they are themselves.
@@ -182,7 +185,9 @@ type Service struct {
 	Components *Components
 	Scale      *Scale
 	Backup     *Backup
+	Flags      *Binding
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Alerts     *Alerts  // which alerts are about it; nil for none
 	Logs       *Binding
 	Metrics    *Metrics
 	Guard      *Guard // what watches over deployments; nil for nothing

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "prometheus"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs", "flags", "alerts"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -100,7 +100,12 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodStepUp + goodPanels + goodActions
+` + goodStepUp + goodPanels + goodClock + goodFlags + goodPager + goodActions
+
+// goodPager is a table whose keys are another's: what is in it is package page's to check.
+const goodPager = `[pager]
+escalation = "default"
+`
 
 const goodStepUp = `[[require]]
 permissions = ["scale"]
@@ -111,6 +116,17 @@ totp_key = "file:data/totp.key"
 provider = 'scripts'
 retain = "400d"
 every = "15m"
+`
+
+const goodFlags = `[[grant]]
+permissions = ["flag.read"]
+flags = ["prod/*"]
+[[deny]]
+permissions = ["flag.set"]
+flags = ["prod/risky"]
+[[require]]
+permissions = ["flag.create"]
+flags = ["*/*"]
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -50,14 +50,14 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt", "totp.reset"]
+permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt", "totp.reset", "oncall.override"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]
@@ -68,6 +68,19 @@ permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
+
+# What a team reads in the morning, posted once; now with: digest daily --dry-run
+[[digest]]
+name = "daily"
+at = "0 9 * * mon-fri"
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["*/*"]
+[[grant]]
+roles = ["developer"]
+permissions = ["digest"]
 
 # A verb of the team's own, beside those that are built in.
 [[action]]

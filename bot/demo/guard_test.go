@@ -16,10 +16,10 @@ func TestGuardTakesBack(t *testing.T) {
 	s.until("status shop prod", `shop/prod +v1 `)
 	s.types("run 2")
 	s.expect(`#2 watch shop v3 in prod for 2m: failed`)
-	s.expect(`errors is [\d.]+ %, and must be at most 2 %; #3 follows by itself`)
+	s.expect(`errors is [\d.]+ %, and must be at most 2 %; #3\s+follows by\s+itself`)
 	s.types("audit --target shop/prod")
-	s.expect(`#3 rollback shop prod v1: requested: follows #2 by itself`)
+	s.expect(`#3 rollback shop prod v1: requested: follows #2 by\s+itself`)
 	s.types("deploy shop v3 prod")
-	s.expect(`v3 is marked bad in shop/prod since run #3 by dev, by itself`)
+	s.expect(`v3 is marked bad in shop/prod since run #3 by\s+dev,\s+by\s+itself`)
 	s.end()
 }

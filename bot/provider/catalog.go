@@ -22,6 +22,7 @@ type Bindings struct {
 	Backup RestoreTester
 	// Objectives is what is wanted of Backup.
 	Objectives Objectives
+	Flags      Flagger
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string

@@ -127,6 +127,12 @@ type Vetted interface {
 	Vet(ctx context.Context, a Artefact) ([]string, error)
 }
 
+// Dated is a Deployer that can tell when an artefact's newest change was made: the
+// time of its commit. It gives an Error of kind NotFound where that is not known.
+type Dated interface {
+	Committed(ctx context.Context, a Artefact) (time.Time, error)
+}
+
 // Lacking is a Provider that can try whether the secrets that it will need can be
 // read now. A bot that starts says which cannot: the first deployment of the night
 // is late to learn of it. They may be there by then, so it is no fault.

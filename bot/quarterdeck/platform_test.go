@@ -187,19 +187,36 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
 targets = ["shop/*"]
+flags = ["*/*"]
 [[grant]]
 roles = ["developer", "sre"]
 permissions = ["audit"]
 [[grant]]
+roles = ["developer", "sre"]
+permissions = ["flag.*"]
+flags = ["*/*"]
+[[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt", "totp.reset"]
+permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt", "totp.reset", "page.*", "oncall", "oncall.override"]
 targets = ["shop/*"]
+flags = ["*/*"]
 [[grant]]
 roles = ["visitor"]
 permissions = ["status"]
 targets = ["shop/staging"]
+[[digest]]
+name = "daily"
+at = "0 9 29 2 *" # no test waits for it
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["shop/*"]
+[[grant]]
+roles = ["sre"]
+permissions = ["digest"]
 [[require]]
 permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
@@ -213,14 +230,19 @@ approvals = { count = 1, from = ["sre"] }
 type = "exec"
 dir = "platform"
 retry_after = "50ms"
+[provider.embedded]
+type = "flags"
+rings = [{ name = "internal", attribute = "email", ends_with = ["@example.com"] }, { name = "beta", attribute = "plan", in = ["beta"] }]
 
 [service.shop.staging]
 deploy = DEPLOY
 scale = SCALE
+flags = { provider = "embedded", keys = ["file:keys/shop-staging"] }
 [service.shop.prod]
 deploy = DEPLOY
 scale = SCALE
 logs = LOGS
+flags = { provider = "embedded", keys = ["file:keys/shop-prod"] }
 
 [auth]
 totp_key = "file:keys/totp.key"

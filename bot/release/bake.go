@@ -83,6 +83,7 @@ const (
 // bakeState is the state of a Bake's handle.
 type bakeState struct {
 	Baking
+	Asker   string    `json:"asker"`          // who asked for the deployment, and is told of its failure
 	Until   time.Time `json:"until,omitzero"` // zero before the first look
 	Stop    bool      `json:"stop,omitempty"` // a person asked to stop
 	Metrics []watched `json:"metrics"`
@@ -121,7 +122,7 @@ func (b *Bake) Begin(s bot.Spec, t bot.Task) (bot.Handle, error) {
 	if err != nil {
 		return bot.Handle{}, err
 	}
-	st := bakeState{Baking: body}
+	st := bakeState{Baking: body, Asker: t.Actor}
 	for _, m := range body.Deployment.Guard.Metrics {
 		st.Metrics = append(st.Metrics, watched{Judgement: provider.Judgement{Metric: m}})
 	}
@@ -197,7 +198,11 @@ func (b *Bake) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progr
 // end gives what the watch ends with, with how every metric stood last.
 func (st *bakeState) end(h bot.Handle, state bot.OpState, text string) (bot.Handle, bot.Progress, error) {
 	next, err := st.pack(h)
-	return next, bot.Progress{State: state, Text: text, Parts: st.parts(), Link: st.link()}, err
+	p := bot.Progress{State: state, Text: text, Parts: st.parts(), Link: st.link()}
+	if state == bot.OpFailed && st.Asker != "" {
+		p.Tell = []string{st.Asker}
+	}
+	return next, p, err
 }
 
 // on gives the progress of a watch that goes on.

@@ -76,7 +76,7 @@ func TestBakeEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := &pushed{time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)}
 		judge := providertest.NewJudge("a", "b")
-		h, err := release.NewBake(ledger, judge, clock).Begin(spec, bot.Task{Key: "k"})
+		h, err := release.NewBake(ledger, judge, clock).Begin(spec, bot.Task{Key: "k", Actor: "ann"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,6 +119,8 @@ func TestBakeEnds(t *testing.T) {
 			switch {
 			case p.State == bot.OpSucceeded && !good, p.State == bot.OpFailed && good:
 				t.Fatalf("ends %s (%s), at last %v, twice over %v", p.State, p.Text, last, twice)
+			case (p.State == bot.OpFailed) != (len(p.Tell) == 1 && p.Tell[0] == "ann"):
+				t.Fatalf("ends %s, and tells %q", p.State, p.Tell)
 			case p.State == bot.OpFailed && len(responses) != 1:
 				t.Fatalf("%d things follow", len(responses))
 			case p.State == bot.OpSucceeded && clock.at.Sub(time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)) < 10*time.Minute:

@@ -177,6 +177,10 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
 	case bot.Running:
 		card.Title = title("running")
+		if r.Aside { // it may be for hours, and nobody needs to wait for it
+			card.Title, card.Phase = title("under way"), bot.PhaseDone
+			card.Fields = append(card.Fields, bot.Field{Name: "to stop it here", Value: "cancel " + number})
+		}
 		card.Progress = &bot.Gauge{Percent: r.Progress.Percent, Text: r.Progress.Text}
 		card.Link = r.Progress.Link
 		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}

@@ -51,9 +51,15 @@ type Config struct {
 	// Guards, when set, says what stands against a run at a time, as a reader
 	// shows it: locks, freezes, a halt.
 	Guards func(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obstacle, error)
+	// Direct, when set, gives the places where a person is told something directly.
+	Direct func(person string) []store.Outgoing
 	// InForce, when set, gives an Error that wraps ErrOutdated when a reader shows
 	// other rules in force than those that the engine works by.
 	InForce func(r store.Reader) error
+	// AtHand, when set, says from memory why somebody may act at once on a target
+	// and be reviewed after without a grant of that: they are on call for it, or
+	// hold its page; "" where they may not.
+	AtHand func(who bot.Identity, t bot.Target) (why string)
 	// Seal marks stored runs; one that it does not know is not worked on.
 	Seal   store.Seal
 	Clock  bot.Clock
@@ -264,7 +270,10 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Queued:
 			err = e.admitIfInForce(ctx, c)
 		case bot.Running, bot.Cancelling:
-			err = e.advance(ctx, c)
+			var held bool
+			if held, err = e.slotBack(ctx, c); held && err == nil {
+				err = e.advance(ctx, c)
+			}
 		}
 	}
 	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {

@@ -91,7 +91,8 @@ func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 
 // outdated gives the sequels of earlier runs that wait to set what r sets.
 func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
-	if r.Plan.Subject == "" {
+	subjects := subjectsOf(r)
+	if len(subjects) == 0 {
 		return nil, nil
 	}
 	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
@@ -104,11 +105,19 @@ func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.run.Pending() && c.run.Plan.Subject == r.Plan.Subject && row.Number != r.Number && !row.Holds {
+		if c.run.Pending() && slices.Contains(subjects, c.run.Plan.Subject) && row.Number != r.Number && !row.Holds {
 			old = append(old, c)
 		}
 	}
 	return old, nil
+}
+
+// subjectsOf names the values that a run sets.
+func subjectsOf(r *bot.Run) []string {
+	if r.Plan.Subject == "" {
+		return r.Plan.Subjects
+	}
+	return append(slices.Clip(r.Plan.Subjects), r.Plan.Subject)
 }
 
 // supersede ends the sequels that r, which has ended with success, has taken the

@@ -220,6 +220,10 @@ type Tx interface {
 	Postpone(id int64, next time.Time, tries int) error
 }
 
+// User is implemented by a provider that keeps what it has in the bot's own store.
+// Use is called once, before the bot works by it.
+type User interface{ Use(s Store) }
+
 // Type is one row of the table of stores. Open is given what follows
 // "SCHEME:" in the configured database.
 type Type struct {
