@@ -115,6 +115,9 @@ func (a *App) channels() (all []bot.ChannelID) {
 	for _, g := range a.Config.Grants {
 		add(g.Channels)
 	}
+	for _, e := range a.entries {
+		add([]string{string(e.Channel)})
+	}
 	for _, d := range a.Config.Denies {
 		add(d.Channels)
 	}

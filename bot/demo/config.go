@@ -50,7 +50,7 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
+permissions = ["deploy", "rollback", "restart", "scale", "backup.read", "restore-test", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
@@ -103,6 +103,10 @@ every = "2s"
 type = "exec"
 dir = "platform"
 
+[provider.backups]
+type = "backup"
+reserve = "100MiB"
+
 # The platform's monitor speaks Prometheus' query API.
 [provider.monitor]
 type = "prometheus"
@@ -146,12 +150,14 @@ over = "15s"
 metrics = { provider = "monitor", panels = "shop" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+backup = { provider = "backups", path = "platform/backups/shop-staging", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 [service.shop.prod]
 metrics = { provider = "monitor", panels = "shop" }
 guard = { metrics = ["errors"], bake = "2m", every = "5s" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+backup = { provider = "backups", path = "platform/backups/shop-prod", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 `
 

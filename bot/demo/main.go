@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/demo/monitor"
@@ -30,6 +31,9 @@ const serveArg = "__bot"
 func main() {
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "platform" {
 		os.Exit(platform.Main(os.Args[1:]))
+	}
+	if code, handled := backupprovider.Main(os.Args[1:]); handled {
+		os.Exit(code)
 	}
 	if code, handled := execprovider.Main(os.Args[1:]); handled {
 		os.Exit(code)

@@ -170,6 +170,7 @@ func cast() map[string]command {
 		"every-verb": everyVerb, "with-pager": withPager, "monitor": monitor, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
+	maps.Copy(cmds, keepers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {

@@ -53,7 +53,12 @@ func withPager(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: with-pager WAIT")
 	}
-	text := strings.Replace(ts.ReadFile("config.toml"), "[auth]\n", strings.ReplaceAll(stagePager, "WAIT", args[0]), 1)
+	text, more := ts.ReadFile("config.toml"), strings.ReplaceAll(stagePager, "WAIT", args[0])
+	if strings.Contains(text, "[listen]\n") { // it listens elsewhere too
+		on := "[listen]\ninternal = \"127.0.0.1:0\"\n"
+		text, more = strings.Replace(text, "[listen]\n", on, 1), strings.TrimPrefix(more, on)
+	}
+	text = strings.Replace(text, "[auth]\n", more, 1)
 	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(text), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("monitor-token"), []byte("let-me-in"), 0o600))
 }

@@ -187,7 +187,7 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
+permissions = ["deploy", "rollback", "restart", "scale", "backup.read", "restore-test", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
 targets = ["shop/*"]
 flags = ["*/*"]
 [[grant]]

@@ -81,7 +81,7 @@ func (s *Samples) Scraped(instance string, extra map[string]string, at time.Time
 		}
 	}
 	s.of[instance] = seen
-	s.add(s.labelled(labels.FromStrings(labels.MetricName, "up"), instance, extra), at, up, nil)
+	s.add(s.labelled(labels.FromStrings("__name__", "up"), instance, extra), at, up, nil)
 	s.forget(at)
 }
 
