@@ -12,7 +12,7 @@ type Sequel struct {
 	// has come; where one does not hold any more it does nothing and says so.
 	Plan  Plan
 	After time.Duration // from the success on; 0 for at once
-	Line  string        // what a person types to have the same done
+	Line  string        // what a person types to have the same done; "" for nothing
 	// Verb and Permission are those of Line where it is another verb than the
 	// parent's; "" for the same.
 	Verb       string

@@ -165,6 +165,7 @@ logs = { provider = "platform", argv = ["./platform", "logs"] }
 flags = { provider = "embedded", keys = ["file:flag-key-staging"] }
 [service.shop.prod]
 metrics = { provider = "monitor", panels = "shop" }
+guard = { metrics = ["errors"], bake = "2m", every = "5s" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
 backup = { provider = "backups", path = "platform/backups/shop-prod", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }

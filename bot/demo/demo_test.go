@@ -226,12 +226,12 @@ func TestIncident(t *testing.T) {
 	s.expect(`#2 deploy shop v2 to prod: done`)
 	s.served(prod, "v2")
 	s.types("/as dev", "rollback shop prod")
-	s.expect(`#3 roll back shop in prod to v1: done`)
+	s.expect(`#4 roll back shop in prod to v1: done`) // #3 watches over v2
 	s.served(prod, "v1")
 
 	// v4 never becomes healthy: it says why, and prod is as it was.
 	s.types("deploy shop v4 prod", "confirm", "/as sre", "approve")
-	s.expect(`#4 deploy shop v4 to prod: failed`)
+	s.expect(`#5 deploy shop v4 to prod: failed`)
 	s.expect(`v4 .*health`)
 	s.served(prod, "v1")
 	s.types("status shop/prod")
@@ -259,7 +259,7 @@ func TestIncident(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"#1 dev: deploy shop v2 to staging", "denied: dev tried", "approved by sre", "roll back shop in prod to v1", "#4 "} {
+	for _, want := range []string{"#1 dev: deploy shop v2 to staging", "denied: dev tried", "approved by sre", "roll back shop in prod to v1", "#5 "} {
 		if !bytes.Contains(posts, []byte(want)) {
 			t.Errorf("the audit channel does not say %q:\n%s", want, posts)
 		}

@@ -27,7 +27,7 @@ const (
 	// changes its mind at each; then the last one counts.
 	undecided = 10
 	// bakeLook bounds one look at all metrics.
-	bakeLook = 15 * time.Second
+	bakeLook = 8 * time.Second
 )
 
 // Baking is the body of the Specs that a Bake executes: a deployment that
@@ -44,7 +44,7 @@ func baking(s bot.Spec, d provider.Deployment) ([]bot.Sequel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []bot.Sequel{{Line: fmt.Sprintf("metrics %s %s", t.Service, t.Environment), Plan: bot.Plan{
+	return []bot.Sequel{{Verb: "watch", Permission: bot.MayDeploy, Plan: bot.Plan{
 		Spec: spec, Slot: t.String() + " bake", Watches: true,
 		Summary: fmt.Sprintf("watch %s %s in %s for %s", t.Service, d.To.Version, t.Environment, bot.Span(g.Bake)),
 		Preview: []bot.Field{{Name: "guard", Value: g.Words(d.From.Version)}},
@@ -83,6 +83,7 @@ const (
 // bakeState is the state of a Bake's handle.
 type bakeState struct {
 	Baking
+	Asker   string    `json:"asker"`          // who asked for the deployment, and is told of its failure
 	Until   time.Time `json:"until,omitzero"` // zero before the first look
 	Stop    bool      `json:"stop,omitempty"` // a person asked to stop
 	Metrics []watched `json:"metrics"`
@@ -101,7 +102,7 @@ type watched struct {
 func (b *Bake) Kind() string { return KindBake }
 
 // Timing implements bot.Timed. Nothing has to become visible after a look.
-func (b *Bake) Timing(bot.Target) bot.Timing { return bot.Timing{Call: bakeLook + 5*time.Second} }
+func (b *Bake) Timing(bot.Target) bot.Timing { return bot.Timing{Call: bakeLook + 2*time.Second} }
 
 // Check implements bot.Workflow: that what is watched is live still is seen at
 // each look.
@@ -121,7 +122,7 @@ func (b *Bake) Begin(s bot.Spec, t bot.Task) (bot.Handle, error) {
 	if err != nil {
 		return bot.Handle{}, err
 	}
-	st := bakeState{Baking: body}
+	st := bakeState{Baking: body, Asker: t.Actor}
 	for _, m := range body.Deployment.Guard.Metrics {
 		st.Metrics = append(st.Metrics, watched{Judgement: provider.Judgement{Metric: m}})
 	}
@@ -197,7 +198,11 @@ func (b *Bake) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.Progr
 // end gives what the watch ends with, with how every metric stood last.
 func (st *bakeState) end(h bot.Handle, state bot.OpState, text string) (bot.Handle, bot.Progress, error) {
 	next, err := st.pack(h)
-	return next, bot.Progress{State: state, Text: text, Parts: st.parts(), Link: st.link()}, err
+	p := bot.Progress{State: state, Text: text, Parts: st.parts(), Link: st.link()}
+	if state == bot.OpFailed && st.Asker != "" {
+		p.Tell = []string{st.Asker}
+	}
+	return next, p, err
 }
 
 // on gives the progress of a watch that goes on.

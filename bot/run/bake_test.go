@@ -64,7 +64,7 @@ func TestBakeWithin(t *testing.T) {
 		t.Errorf("the deployment says %q (%v)", p.Result, err)
 	}
 	h.shows(child, "how the metrics stand", func(c bot.Card) bool {
-		return strings.Contains(c.Progress.Text, "watched until ") && fieldOf(c, "errors") == "0.5 %, at most 2 %" && fieldOf(c, "latency") != "" &&
+		return c.Progress != nil && strings.Contains(c.Progress.Text, "watched until ") && fieldOf(c, "errors") == "0.5 %, at most 2 %" && fieldOf(c, "latency") != "" &&
 			strings.Contains(c.Footer, fmt.Sprintf("by itself after #%d, asked by dev", n))
 	})
 	if b, err := h.Get(t.Context(), child); err != nil || b.Progress.State != bot.OpBaking {
@@ -107,7 +107,7 @@ func TestBakeGoesBack(t *testing.T) {
 	r.judge.Set("errors", provider.Breached, 31)
 	h.looks(child, 2)
 	h.shows(child, "one look over it", func(c bot.Card) bool {
-		return c.State == bot.Running && strings.Contains(c.Progress.Text, "errors is 31 %, and must be at most 2 %, it is looked at once more")
+		return c.State == bot.Running && c.Progress != nil && strings.Contains(c.Progress.Text, "errors is 31 %, and must be at most 2 %, it is looked at once more")
 	})
 	h.looks(child, 3)
 	bake := h.reaches(child, bot.Failed)

@@ -106,6 +106,8 @@ func row(r bot.Record, z bot.Zone) []string {
 	}
 	what = strings.TrimPrefix(what+": "+string(r.Kind), ": ")
 	switch {
+	case r.Detail["parent"] != "": // nobody typed it
+		what += ": follows #" + r.Detail["parent"] + " by itself"
 	case r.Detail["changes"] != "":
 		what += ": " + r.Detail["changes"] + " changes"
 	case r.Text["result"] != "":

@@ -27,6 +27,7 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, judge provider.J
 			{Name: "version", Type: bot.TypeVersion, Help: "a release, latest, previous, or an environment"},
 			{Name: "environment", Type: bot.TypeEnvironment, Filler: "to", Help: "where to"},
 		},
+		Options:    []bot.Param{{Name: autoRollback, Type: bot.TypeFlag, Help: "go back by itself when the guard sees a breach, also where it only offers to"}},
 		Permission: bot.MayDeploy,
 		Resolve:    release.Resolve(bot.MayDeploy),
 		Plan:       d.plan,
@@ -68,7 +69,10 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
-	guard, watch, blind := d.guard(ctx, t, live.Artefact, marks, noop == "")
+	guard, watch, blind, err := d.guard(ctx, c, live.Artefact, marks, noop == "")
+	if err != nil {
+		return bot.Plan{}, err
+	}
 	spec, err := bot.NewSpec(release.Kind("deploy", d.catalog, t), "deploy", t, []bot.Resource{t.Resource()},
 		provider.Deployment{Action: provider.Deploy, Target: t, From: live.Artefact.Identity(), To: to.Identity(), Guard: guard})
 	if err != nil {

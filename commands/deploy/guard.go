@@ -13,16 +13,27 @@ import (
 // guardLook bounds how long a plan waits to hear how the guard's metrics stand now.
 const guardLook = 3 * time.Second
 
+// autoRollback is the option that has the guard go back by itself. There is none
+// for the contrary: what the configuration takes back stays taken back.
+const autoRollback = "auto-rollback"
+
 // guard gives what will watch over a deployment to t, as it is stated in the Spec,
 // how it is shown with how its metrics stand now, and what to mind about it. What
 // is not there, or is not good, cannot be gone back to by itself: then it is
 // offered.
-func (d planner) guard(ctx context.Context, t bot.Target, live provider.Artefact, marks map[string]release.Mark, look bool) (*provider.Guard, []bot.Field, []string) {
-	configured := d.catalog.Guard(t)
+func (d planner) guard(ctx context.Context, c bot.Call, live provider.Artefact, marks map[string]release.Mark, look bool) (*provider.Guard, []bot.Field, []string, error) {
+	t := c.Args.Target()
+	configured, asked := d.catalog.Guard(t), c.Args[autoRollback] != ""
+	if configured == nil && asked {
+		return nil, nil, nil, bot.Errorf(bot.Invalid, "%s has no guard that would see a breach; give it one in the configuration, or leave --%s out", t, autoRollback)
+	}
 	if configured == nil || !look {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
 	g := *configured
+	if asked {
+		g.OnBreach = provider.GoBack
+	}
 	var mind []string
 	if g.OnBreach == provider.GoBack || g.OnSilence == provider.GoBack {
 		why := ""
@@ -50,5 +61,5 @@ func (d planner) guard(ctx context.Context, t bot.Target, live provider.Artefact
 			mind = append(mind, fmt.Sprintf("%s cannot be measured now, so the guard may not see a breach", j.Metric))
 		}
 	}
-	return &g, fields, mind
+	return &g, fields, mind, nil
 }
