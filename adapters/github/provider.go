@@ -1,6 +1,7 @@
 package githubprovider
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/url"
@@ -27,6 +28,9 @@ type Settings struct {
 	AppID          int64  `toml:"app_id"`
 	InstallationID int64  `toml:"installation_id"`
 	PrivateKey     string `toml:"private_key"`
+	// WebhookSecret is "env:NAME" or "file:PATH" of the secret of a webhook, whose
+	// events wake runs; see Routes. Without it GitHub is asked now and then alone.
+	WebhookSecret string `toml:"webhook_secret"`
 	// APIURL is the address of another server's API, such as
 	// https://github.example.com/api/v3; https, or loopback.
 	APIURL string `toml:"api_url"`
@@ -102,6 +106,10 @@ type githubProvider struct {
 	clock  bot.Clock
 	login  func(person string) string
 	redact func(string) string
+	hook   bot.Secret // of the webhook
+	hooked bool       // there is one
+	wake   func(ctx context.Context, targets []bot.Target) error
+	bound  []*deployer // while the configuration is read; not changed then
 }
 
 // Open checks a [provider.NAME] table offline: it reads no secret and asks
@@ -134,6 +142,13 @@ func Open(o provider.Options) (provider.Provider, error) {
 		p.redact = func(text string) string { return text }
 	}
 	p.client = newClient(o.Name, base, p.clock)
+	p.wake = o.Wake
+	if s.WebhookSecret != "" {
+		if p.hook, err = o.Secrets.Open(s.WebhookSecret, o.Raw.Dir()); err != nil {
+			return wrong(`webhook_secret of provider %s is not a reference; write webhook_secret = "env:GITHUB_WEBHOOK_SECRET" or "file:PATH"`, o.Name)
+		}
+		p.hooked = true
+	}
 	isApp := s.AppID != 0 || s.InstallationID != 0 || s.PrivateKey != ""
 	switch {
 	case s.Token != "" && isApp:
@@ -235,7 +250,9 @@ func (p *githubProvider) BindDeploy(t bot.Target, raw provider.Raw) (provider.De
 			return wrong("url of %s is %q; expected an address such as https://shop.example.com", t, table.URL)
 		}
 	}
-	return &deployer{githubProvider: p, target: t, table: table}, nil
+	d := &deployer{githubProvider: p, target: t, table: table}
+	p.bound = append(p.bound, d)
+	return d, nil
 }
 
 var (

@@ -137,12 +137,13 @@ type App struct {
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
-	marked sync.Once                // as was made
-	as     string                   // the mark of its configuration; see force
-	aside  atomic.Pointer[outdated] // why nothing is begun here, nil when it is
-	now    atomic.Pointer[App]      // what is worked by, once a reload brought another
-	mu     sync.Mutex               // held while reloading
-	ground *ground                  // once it runs
+	marked sync.Once                  // as was made
+	as     string                     // the mark of its configuration; see force
+	aside  atomic.Pointer[outdated]   // why nothing is begun here, nil when it is
+	now    atomic.Pointer[App]        // what is worked by, once a reload brought another
+	mu     sync.Mutex                 // held while reloading
+	ground *ground                    // once it runs
+	driver atomic.Pointer[run.Engine] // what drives runs by this configuration, once it does
 
 	ready chan struct{}
 	once  sync.Once
@@ -203,7 +204,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.options = o
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
-	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, a.wakeRuns, f)
 	a.vault = bindVault(c, a.providers, f)
 	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
 	blindGuards(c, a.Board, f)
@@ -234,6 +235,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		a.chats[ct.Name] = chat
 	}
 	a.unheard(f)
+	a.unheardEvents(f)
 	people, roles := peopleOf(c)
 	var err error
 	a.setPager(f)

@@ -170,14 +170,14 @@ func approvers(d *directory.Directory, p *auth.Policy, from []string) (able, lef
 // bindAll opens the configured providers and binds every service to them. What
 // could not be bound is a fault; the target is in the catalog all the same, so
 // that nothing else is said of rules that name it.
-func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, f *faults) (opened map[string]provider.Provider, _ *provider.Catalog, _ *action.Table) {
+func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, wake func(context.Context, []bot.Target) error, f *faults) (opened map[string]provider.Provider, _ *provider.Catalog, _ *action.Table) {
 	opened = map[string]provider.Provider{}
 	for _, p := range c.Providers {
 		for _, pt := range t.Providers {
 			if pt.Name != p.Type {
 				continue
 			}
-			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact, Secrets: o.Secrets, Login: c.Login})
+			made, err := pt.Open(provider.Options{Name: p.Name, Raw: p.Raw, State: c.Bot.State, Clock: o.Clock, Redact: redact, Secrets: o.Secrets, Login: c.Login, Wake: wake})
 			if err != nil {
 				f.add(p.Raw.Where(), err)
 				continue

@@ -75,6 +75,7 @@ func (a *App) ways(g *ground) *ways {
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
 	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Backups: a.backups(g), Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Digests: a.desk(g, w, engine), Flags: g.flags, Persons: a.Directory.Persons(), Pages: g.pages})
+	a.driver.Store(engine)
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)

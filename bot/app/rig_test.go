@@ -155,8 +155,9 @@ type world struct {
 	stop   func()
 	app    *app.App // that runs
 	groups *groupsOfX
-	serve  bool             // the clock asks for what is due
-	opened *bot.ChatOptions // when set, what the network x was opened with first
+	serve  bool                                       // the clock asks for what is due
+	events func(o provider.Options) provider.Provider // in place of far, when set
+	opened *bot.ChatOptions                           // when set, what the network x was opened with first
 }
 
 // output keeps what is written to it. Safe for concurrent use.
@@ -250,7 +251,12 @@ func (w *world) tables() app.Tables {
 	return app.Tables{
 		Chats: []bot.ChatType{w.groups.row(bot.ChatType{Name: w.x.Network(), Open: opens(w.x)}), {Name: "y", Open: opens(w.y)}},
 		Providers: []provider.Type{
-			{Name: "far", Open: func(provider.Options) (provider.Provider, error) { return far{w.far}, nil }},
+			{Name: "far", Open: func(o provider.Options) (provider.Provider, error) {
+				if w.events != nil {
+					return w.events(o), nil
+				}
+				return far{w.far}, nil
+			}},
 			{Name: "idle", Open: func(provider.Options) (provider.Provider, error) { return idle{}, nil }},
 			{Name: "broken", Open: func(provider.Options) (provider.Provider, error) {
 				return nil, &bot.Error{Op: "broken.Open", Kind: bot.Invalid, Say: "the moon is in the way", Err: context.Canceled}

@@ -72,6 +72,7 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 			routes = append(routes, r.Routes()...)
 		}
 	}
+	routes = append(routes, a.events()...)
 	flags := &ofrep.Server{Flags: of.flags, Keys: func() map[bot.Target][]bot.Secret { return a.current().flagKeys() }, Clock: o.Clock, Logger: o.Logger}
 	routes = append(routes, flags.Routes()...)
 	var err error

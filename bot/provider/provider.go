@@ -165,6 +165,10 @@ type Options struct {
 	// Login gives the GitHub login of a person, "" where none is known; nil
 	// where nobody asks.
 	Login func(person string) string
+	// Wake has the runs under way on targets looked at now, for a provider that is
+	// told of events: they wake a run and never replace looking. Nil where nothing
+	// runs.
+	Wake func(ctx context.Context, targets []bot.Target) error
 }
 
 // Provider is one configured system, from a [provider.NAME] table. Binding is
