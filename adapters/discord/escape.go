@@ -52,11 +52,11 @@ func oneLine(s string) string { return strings.TrimSpace(strings.ReplaceAll(safe
 func lines(s string) string { return strings.Trim(safe(s), "\n") }
 
 // marked reports whether Discord would read the character r between before and
-// after as more than itself. Those that only mean something where a line begins,
+// after, with which rest begins, as more than itself. Those that only mean something where a line begins,
 // or before a word, are left alone elsewhere, so that notifications, which show
 // the backslashes, stay readable. start says that only spaces and digits stand
 // before r in its line.
-func marked(r, before, after rune, start bool) bool {
+func marked(r, before, after rune, rest string, start bool) bool {
 	space := after == 0 || unicode.IsSpace(after)
 	switch r {
 	case '\\', '*', '_', '`', '[', '<', '@':
@@ -70,8 +70,14 @@ func marked(r, before, after rune, start bool) bool {
 	case '.', ')': // a numbered list, or an invitation, which is drawn as a card of its own
 		return start && space && unicode.IsDigit(before) ||
 			(after == 'g' || after == 'c') && strings.ContainsRune("dDpPsS", before)
-	case ':': // an emoji by its name, or an address; times are neither
-		return !space && !(unicode.IsDigit(before) && unicode.IsDigit(after))
+	case ':': // an address, or an emoji by its name; times are neither
+		if strings.HasPrefix(rest, "//") {
+			return true
+		}
+		end := strings.IndexFunc(rest, func(r rune) bool {
+			return r != '_' && r != '+' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		})
+		return end > 0 && rest[end] == ':' && !(unicode.IsDigit(before) && unicode.IsDigit(after))
 	}
 	return false
 }
@@ -89,7 +95,7 @@ func each(s string, f func(at int, r rune, size int) (more bool)) {
 			after = 0
 		}
 		size := units(r)
-		if marked(r, before, after, start) {
+		if marked(r, before, after, s[i+utf8.RuneLen(r):], start) {
 			size++
 		}
 		if !f(i, r, size) {

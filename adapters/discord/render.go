@@ -72,14 +72,22 @@ func render(c bot.Card, at place) message {
 		m.content = strings.TrimSpace(sign + " **" + escaped(shown.Title) + "**")
 	}
 	e := &discordgo.MessageEmbed{Color: colour, Description: description(shown, notice(c, rest, at))}
-	if shown.Footer != "" {
-		e.Footer = &discordgo.MessageEmbedFooter{Text: shown.Footer} // in which Discord reads no markup
-	}
 	if c.Image != nil && c.Image.Check() == nil {
 		m.image = c.Image
 		e.Image = &discordgo.MessageEmbedImage{URL: "attachment://" + c.Image.Name}
 	}
-	if e.Description != "" || e.Footer != nil || e.Image != nil {
+	switch {
+	case e.Image == nil && m.content == "" && e.Description == escaped(shown.Text) && len(e.Description) <= maxContent/2:
+		m.content = strings.TrimSpace(sign + " " + e.Description) // a line by itself needs no frame
+		fallthrough
+	case e.Image == nil && e.Description == "":
+		if shown.Footer != "" {
+			m.content = strings.TrimPrefix(m.content+"\n-# "+escaped(shown.Footer), "\n")
+		}
+	default:
+		if shown.Footer != "" {
+			e.Footer = &discordgo.MessageEmbedFooter{Text: shown.Footer} // in which Discord reads no markup
+		}
 		m.embeds = []*discordgo.MessageEmbed{e}
 	}
 	if m.content == "" && m.embeds == nil {
@@ -104,9 +112,6 @@ func (m message) unpictured() message {
 	}
 	m.image = nil
 	m.embeds = []*discordgo.MessageEmbed{&e}
-	if e.Description == "" && e.Footer == nil {
-		m.embeds = nil
-	}
 	return m
 }
 

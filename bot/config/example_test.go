@@ -10,6 +10,7 @@ import (
 
 	"quarterdeck/adapters"
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/discord"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -96,6 +97,7 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"", config.FileType},
 		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
 		{"chat.file", reflect.TypeFor[file.Settings]()},
+		{"chat.discord", reflect.TypeFor[discordchat.Config]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
 		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},
