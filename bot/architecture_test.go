@@ -82,7 +82,7 @@ func under(dir string, parents ...string) bool {
 // and the mains join them.
 func TestImportRule(t *testing.T) {
 	mains := []string{"bot/quarterdeck", "bot/demo", "bot/bench"}
-	ports := []string{"bot", "bot/provider", "bot/store", "bot/store/sqlstore", "bot/nearest"}
+	ports := []string{"bot", "bot/provider", "bot/store", "bot/store/sqlstore", "bot/nearest", "bot/memo"}
 	for dir, names := range imports(t) {
 		for _, name := range names {
 			if name == "" {
