@@ -22,6 +22,7 @@ const (
 	TypeDuration    ParamType = "duration"    // 90s, 30m, 6h, 2d, 1w
 	TypeText        ParamType = "text"        // quoted text, or one word
 	TypeLine        ParamType = "line"        // the rest of the line as typed
+	TypeWords       ParamType = "words"       // all words that are left, a space between; options may stand among them
 	TypeFlag        ParamType = "switch"      // an option without a value
 	// TypeCode is a one-time code of a second factor. It is taken off the line
 	// before that is kept or parsed, so no Args hold it; see Message.Code.
@@ -106,6 +107,9 @@ type Command struct {
 	// permission the asker holds nowhere is hidden from them.
 	Permission Permission
 	Private    bool // answers are for the asker alone
+	// Posts marks an Answer that posts for others to read. It takes --dry-run, which
+	// shows that to the asker alone.
+	Posts bool
 	// Urgent commands are never held back by a busy router or a rate limit:
 	// the ways back.
 	Urgent bool

@@ -115,6 +115,7 @@ func bench(only string, quick bool) error {
 		{"commands", commandsAtWork},
 		{"long log", longLog},
 		{"reload", reloads},
+		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},
 		{"choices", choices},
