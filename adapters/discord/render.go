@@ -144,7 +144,10 @@ func description(c bot.Card, notice string) string {
 	if text := strings.Join(c.Lines, "\n"); strings.TrimSpace(text) != "" {
 		add("```\n" + fenced(text) + "\n```")
 	}
-	if c.Link != "" {
+	switch {
+	case enrolment(c.Link):
+		add("`" + c.Link + "`") // which Discord makes no link of, and a phone copies whole
+	case c.Link != "":
 		add("<" + c.Link + ">") // in brackets no markup is read in it
 	}
 	if notice != "" {
@@ -248,6 +251,11 @@ func linkable(link string) bool {
 	u, err := url.Parse(link)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && oneLine(link) == link &&
 		!strings.ContainsAny(link, " <>|\"`")
+}
+
+// enrolment reports whether an address is what an authenticator enrols by.
+func enrolment(link string) bool {
+	return strings.HasPrefix(link, "otpauth://") && len(link) <= maxLink && oneLine(link) == link && !strings.ContainsAny(link, "`<>")
 }
 
 // What the id of a button begins with. What follows is the opaque token alone;

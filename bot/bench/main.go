@@ -117,6 +117,7 @@ func bench(only string, quick bool) error {
 		{"reload", reloads},
 		{"program", program},
 		{"slack", inSlack},
+		{"choices", choices},
 		{"timers", timers},
 		{"replicas", replicas},
 		{"take-over", takeOver},
