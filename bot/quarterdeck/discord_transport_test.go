@@ -105,7 +105,7 @@ func (w scriptWords) Services() []string           { return w.services }
 func (w scriptWords) Environments(string) []string { return w.environments }
 func (w scriptWords) Persons() []string            { return w.persons }
 
-func wordsOf(config string) (w scriptWords) {
+func wordsIn(config string) (w scriptWords) {
 	add := func(list *[]string, s string) {
 		if !slices.Contains(*list, s) {
 			*list = append(*list, s)
@@ -169,7 +169,7 @@ level = "debug"
 	if mode == "http" {
 		text = strings.Replace(text, "[chat.discord]", "[listen]\npublic = \"127.0.0.1:0\"\n[chat.discord]", 1)
 	}
-	if n.by, err = grammar.New(commands.All(app.CommandNeeds{}), wordsOf(text)); err != nil {
+	if n.by, err = grammar.New(commands.All(app.CommandNeeds{}), wordsIn(text)); err != nil {
 		return err
 	}
 	return os.WriteFile(at("config.toml"), []byte(text), 0o600)
