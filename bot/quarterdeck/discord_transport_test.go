@@ -105,7 +105,7 @@ func (w scriptWords) Services() []string           { return w.services }
 func (w scriptWords) Environments(string) []string { return w.environments }
 func (w scriptWords) Persons() []string            { return w.persons }
 
-func wordsOf(config string) (w scriptWords) {
+func wordsIn(config string) (w scriptWords) {
 	add := func(list *[]string, s string) {
 		if !slices.Contains(*list, s) {
 			*list = append(*list, s)
@@ -169,7 +169,7 @@ level = "debug"
 	if mode == "http" {
 		text = strings.Replace(text, "[chat.discord]", "[listen]\npublic = \"127.0.0.1:0\"\n[chat.discord]", 1)
 	}
-	if n.by, err = grammar.New(commands.All(app.CommandNeeds{}), wordsOf(text)); err != nil {
+	if n.by, err = grammar.New(commands.All(app.CommandNeeds{}), wordsIn(text)); err != nil {
 		return err
 	}
 	return os.WriteFile(at("config.toml"), []byte(text), 0o600)
@@ -201,10 +201,11 @@ func (n *inDiscordNow) way(ts *testscript.TestScript) fakediscord.Way {
 }
 
 // slash gives the verb and the options that ask for what a line does; ok is false
-// where a line is not right, which nobody can choose.
+// where a line is not right, which nobody can choose, and where a script looks for
+// it as it was typed.
 func (n *inDiscordNow) slash(line string) (verb string, values map[string]string, ok bool) {
 	p, err := n.by.Parse(line)
-	if err != nil {
+	if err != nil || p.Line != line {
 		return "", nil, false
 	}
 	values = maps.Clone(map[string]string(p.Args))
@@ -275,6 +276,9 @@ var unescaped = regexp.MustCompile("\\\\([^\\w\\s])")
 func readableDiscord(m fakediscord.Message) string {
 	var b strings.Builder
 	said := func(s string) {
+		if strings.Contains(s, " · ") { // how a row is shown that is too wide for a phone
+			s += "\n" + strings.ReplaceAll(s, " · ", " ")
+		}
 		if s != "" {
 			fmt.Fprintln(&b, unescaped.ReplaceAllString(strings.NewReplacer("**", "", "```", "", "<http", "http").Replace(s), "$1"))
 		}
