@@ -18,6 +18,7 @@ import (
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/page"
 	"quarterdeck/commands"
 )
 
@@ -111,6 +112,9 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
+		{"pager", reflect.TypeFor[page.Table]()},
+		{"pager.schedule.primary", reflect.TypeFor[page.ScheduleTable]()},
+		{"pager.policy.default", reflect.TypeFor[page.PolicyTable]()},
 		{"service.shop.prod.guard", config.GuardType},
 		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {

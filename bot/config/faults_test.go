@@ -268,7 +268,7 @@ func TestTables(t *testing.T) {
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:60: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:60: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:60: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics or logs or flags`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics or logs or flags or alerts`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:59: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {
@@ -290,7 +290,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true}
+		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true, "pager": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -167,7 +167,7 @@ func cast() map[string]command {
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "anywhere": anywhere, "hostile": hostile, "spoil": spoil,
 		"keep-secret": keepSecret, "code": oneTimeCode, "wrong-code": wrongCode, "kept-nowhere": keptNowhere,
-		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
+		"every-verb": everyVerb, "with-pager": withPager, "monitor": monitor, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
 	// A person's line is expected to be done, exit code 0; a word in front says
