@@ -41,6 +41,11 @@ type Param struct {
 	// Check is a further check of the canonical value, nil for none. Its Error of
 	// kind Invalid is the answer to the line.
 	Check func(value string) error
+	// Known gives the values, from memory, that the argument may have for whoever
+	// the call is of, nil for none that are known by name: what is offered while it
+	// is typed. The call says who types, where, and the other arguments so far. It
+	// gives no name that they may not know of.
+	Known func(c Call) []string
 }
 
 // Args are the parsed arguments by parameter name. Values are canonical text:

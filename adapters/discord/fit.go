@@ -65,7 +65,7 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 	shown.Title = short(c.Title, maxTitle)
 	shown.Footer = short(c.Footer, maxFooter)
 	if shown.Link = ""; c.Link != "" {
-		if linkable(c.Link) {
+		if linkable(c.Link) || enrolment(c.Link) {
 			shown.Link = c.Link
 			left -= plainLength(c.Link) + 3
 		} else {

@@ -19,6 +19,7 @@ type message struct {
 	content    string
 	embeds     []*discordgo.MessageEmbed
 	components []discordgo.MessageComponent
+	users      []string   // by id, whom the content mentions and nobody else
 	image      *bot.Image // to be attached under its name, which the embed shows; nil for none
 	file       *upload    // to be attached beside it; nil for none
 	bare       string     // the content in place of all where Discord does not take the rest
@@ -93,6 +94,10 @@ func render(c bot.Card, at place) message {
 	if m.content == "" && m.embeds == nil {
 		m.content = "Quarterdeck"
 	}
+	users, mentions := mentioned(c.Mention)
+	if m.users = users; mentions != "" {
+		m.content = strings.TrimPrefix(m.content+"\n"+mentions, "\n")
+	}
 	m.components = buttons(shown)
 	m.bare = bare(shown, sign)
 	return m
@@ -144,7 +149,10 @@ func description(c bot.Card, notice string) string {
 	if text := strings.Join(c.Lines, "\n"); strings.TrimSpace(text) != "" {
 		add("```\n" + fenced(text) + "\n```")
 	}
-	if c.Link != "" {
+	switch {
+	case enrolment(c.Link):
+		add("`" + c.Link + "`") // which Discord makes no link of, and a phone copies whole
+	case c.Link != "":
 		add("<" + c.Link + ">") // in brackets no markup is read in it
 	}
 	if notice != "" {
@@ -247,7 +255,12 @@ func bare(shown bot.Card, sign string) string {
 func linkable(link string) bool {
 	u, err := url.Parse(link)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && oneLine(link) == link &&
-		!strings.ContainsAny(link, " <>|\"`")
+		!strings.ContainsAny(link, " <>|\"`\\")
+}
+
+// enrolment reports whether an address is what an authenticator enrols by.
+func enrolment(link string) bool {
+	return strings.HasPrefix(link, "otpauth://") && len(link) <= maxLink && oneLine(link) == link && !strings.ContainsAny(link, "`<>")
 }
 
 // What the id of a button begins with. What follows is the opaque token alone;

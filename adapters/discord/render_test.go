@@ -491,6 +491,18 @@ func TestButtonsSayNothing(t *testing.T) {
 	}
 }
 
+// TestEnrolment shows the address that an authenticator enrols by whole, and says
+// of no rest that does not come: what is confided is one message.
+func TestEnrolment(t *testing.T) {
+	link := "otpauth://totp/Quarterdeck:sre?secret=ABC&issuer=Quarterdeck_1"
+	m := render(bot.Card{Title: "add this", Link: link}, inPrivate)
+	if got := asSent(t, m).Embeds[0].Description; got != "`"+link+"`" {
+		t.Errorf("shown as %s", got)
+	}
+	m = render(bot.Card{Title: "add this", Link: "otpauth://x`<@1>`"}, inPrivate)
+	harmless(t, "no enrolment", asSent(t, m))
+}
+
 // TestPicture shows an image in the card's own message, and says in words what it
 // shows where it cannot be attached.
 func TestPicture(t *testing.T) {

@@ -29,6 +29,9 @@ const maxThreadName = 100
 // later, or without one, by direct message.
 func (s *chat) Deliver(ctx context.Context, d bot.Delivery) (ref string, err error) {
 	defer func() { err = translated("discord.deliver", err) }()
+	if d, err = s.resolved(ctx, d); err != nil {
+		return "", err
+	}
 	m := s.drawn(d)
 	i := s.answers.find(ctx, d.Card.ReplyTo)
 	if i != nil {
@@ -110,6 +113,7 @@ type enclosed struct {
 // body makes the body of a message, and the files that go with it.
 func (m message) body() (outgoing, []attachment) {
 	o := outgoing{Content: m.content, Embeds: m.embeds, Components: m.components, Attachments: []enclosed{}, Mentions: nobody()}
+	o.Mentions.Users = m.users
 	if o.Embeds == nil {
 		o.Embeds = []*discordgo.MessageEmbed{}
 	}

@@ -119,6 +119,7 @@ func bench(only string, quick bool) error {
 		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},
+		{"choices", choices},
 		{"timers", timers},
 		{"replicas", replicas},
 		{"take-over", takeOver},

@@ -11,6 +11,7 @@ import (
 	"quarterdeck/adapters"
 	"quarterdeck/adapters/aws"
 	"quarterdeck/adapters/backup"
+	"quarterdeck/adapters/discord"
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
@@ -99,6 +100,7 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"", config.FileType},
 		{"chat.terminal", reflect.TypeFor[terminal.Settings]()},
 		{"chat.file", reflect.TypeFor[file.Settings]()},
+		{"chat.discord", reflect.TypeFor[discordchat.Config]()},
 		{"provider.scripts", reflect.TypeFor[execprovider.Settings]()},
 		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
 		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},

@@ -243,7 +243,7 @@ func TestTables(t *testing.T) {
 		{"stop", "[stop]\n", "[stp]\n", `config.toml:72: unknown key "stp"; did you mean "stop"?`},
 		{"heartbeat", "[heartbeat]\n", "[[heartbeat]]\n", `config.toml:74: heartbeat takes a table of url, every; it is a list`},
 		{"chat", "[chat.file]\n", "[chat.slac]\n[chat.file]\n", `config.toml:20: there is no chat network "slac"; did you mean "slack"?`},
-		{"chat", "[chat.file]\n", "[chat.irc]\n[chat.file]\n", `config.toml:20: there is no chat network "irc"; there are file, slack, terminal`},
+		{"chat", "[chat.file]\n", "[chat.irc]\n[chat.file]\n", `config.toml:20: there is no chat network "irc"; there are discord, file, slack, terminal`},
 		{"chat", "impersonate = false\n", "impersonate = true\n[chat.slack]\n", `config.toml:19: impersonate = true makes everybody at this machine anybody, so it is refused beside [chat.slack]; take one of them away`},
 		{"person", "[[person]]\n", "[person]\n", `config.toml:22: person takes tables, each under its own [[person]]; it is a table`},
 		{"role", "[[role]]\n", "[[rule]]\n", `config.toml:28: unknown key "rule"; did you mean "role"?`},

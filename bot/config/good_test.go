@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack"}, Providers: []string{"exec", "github", "aws", "backup", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "backup", "metrics", "logs", "flags", "alerts"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack", "discord"}, Providers: []string{"exec", "github", "aws", "backup", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "backup", "metrics", "logs", "flags", "alerts"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""

@@ -17,7 +17,7 @@ import (
 func TestErrorsAreSeen(t *testing.T) {
 	s := begin(t)
 	s.expect(`shop/prod +v1 `)
-	s.until("metrics", `shop/prod +[\d.]+ req/s .*\b0 %`)
+	s.typesUntil("metrics", `shop/prod +[\d.]+ req/s .*\b0 %`)
 	s.types("deploy shop v3 prod", "confirm", "/as sre", "approve")
 	s.expect(`deploy shop v3 to prod: done`)
 	s.until("metrics shop prod --last 2m", `shop/prod, last 2m: errors is [\d.]+ %, and at most 2 % is allowed`)
@@ -37,14 +37,14 @@ func TestErrorsAreSeen(t *testing.T) {
 		t.Errorf("the picture is %v", size)
 	}
 	s.expect(`you are`) // the end of what until read
-	s.until("metrics", `shop/prod .* % ! `)
+	s.typesUntil("metrics", `shop/prod .* % ! `)
 	s.types("metrics shop prod latenzy")
 	s.expect(`did you mean "latency"\?`)
 	s.end()
 }
 
-// until types a line until its answer matches.
-func (s *session) until(line, pattern string) {
+// typesUntil types a line until its answer matches.
+func (s *session) typesUntil(line, pattern string) {
 	s.t.Helper()
 	for {
 		s.types(line, "whoami")

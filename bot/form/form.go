@@ -41,7 +41,6 @@ type Forms struct {
 	Config
 	targeted map[bot.Permission]bool // asked about a target
 	releases releases
-	offers   offers
 
 	mu     sync.Mutex
 	minute time.Time

@@ -3,23 +3,20 @@ package form
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/grammar"
 )
 
-const (
-	// offeredFor is how long what somebody may choose from is remembered, because
-	// they type several letters. What they may do is decided when they are done.
-	offeredFor = 3 * time.Second
-	maxOffered = 200 // people and permissions that are remembered
-	maxRuns    = 50  // that are looked at for choices
-)
+// target is the name of an argument that holds SERVICE/ENVIRONMENT.
+const target = "target"
+
+// maxRuns is how many runs are looked at for choices.
+const maxRuns = 50
 
 // Verbs gives the command surface; see bot.Typed.
 func (f *Forms) Verbs() []bot.Verb { return f.Router.Grammar.Verbs() }
@@ -49,23 +46,37 @@ func (f *Forms) Pick(ctx context.Context, p bot.Picking) []bot.Choice {
 		return nil
 	}
 	typed := strings.TrimSpace(p.Typed)
+	pick := picker{f: f, told: f.told(who), call: bot.Call{Who: who, Channel: p.Channel, At: f.Router.Clock.Now()}, command: c, values: p.Values}
 	var names []string
 	switch all[i].Type {
 	case bot.TypeRun:
 		return f.runs(ctx, who, p, c)
 	case bot.TypeLine:
-		g := f.Router.Grammar.Telling(f.told(who))
+		g := f.Router.Grammar.Telling(pick.told)
 		for _, line := range g.Complete(c.Name+" "+strings.TrimLeft(p.Typed, " "), visible) {
 			names = append(names, before(p.Typed)+line)
 		}
 		return choices(names[:min(len(names), p.Limit)])
+	case bot.TypeService:
+		if all[i].Name == target {
+			return choices(pick.targets(typed, p.Limit))
+		}
+		return choices(pick.services(typed, p.Limit))
+	case bot.TypeEnvironment:
+		names = pick.environments()
 	case bot.TypeVersion:
-		names = f.versions(ctx, f.offered(who, p.Channel, c), c, p.Values)
+		names = pick.versions(ctx)
 		if typed != "" && !slices.Contains(names, typed) {
 			names = append([]string{typed}, names...)
 		}
 	default:
-		names = f.offered(who, p.Channel, c).Candidates(c, all[i].Param, p.Values)
+		if known := all[i].Known; known != nil {
+			call := pick.call
+			call.Command, call.Args = c.Name, bot.Args(p.Values)
+			names = known(call)
+			break
+		}
+		names = f.Router.Grammar.Telling(pick.told).Candidates(c, all[i].Param, p.Values)
 	}
 	return choices(fitting(names, typed, p.Limit))
 }
@@ -121,39 +132,84 @@ func (f *Forms) runs(ctx context.Context, who bot.Identity, p bot.Picking, c bot
 	return all
 }
 
-// offers remembers for a moment what people may choose from.
-type offers struct {
-	mu sync.Mutex
-	by map[string]*offer
+// picker finds what somebody may choose from for a command. It looks at no more
+// targets than it offers: with thousands of services, to find out where somebody may
+// run a command takes longer than a letter does.
+type picker struct {
+	f       *Forms
+	told    grammar.Words
+	call    bot.Call
+	command bot.Command
+	values  map[string]string
 }
 
-type offer struct {
-	mu sync.Mutex // held while it is found out, so that many letters ask once
-	at time.Time
-	g  *grammar.Grammar
+// may reports whether the command may be run on a target, as far as the target
+// decides.
+func (p picker) may(t bot.Target) bool {
+	return !p.f.targeted[p.command.Permission] || len(bot.Permitted(p.f.Router.Policy, p.call, p.command.Permission, []bot.Target{t})) > 0
 }
 
-// of gives what is remembered under key.
-func (o *offers) of(key string) *offer {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.by == nil || len(o.by) >= maxOffered {
-		o.by = map[string]*offer{}
+// services gives at most limit services that fit what is typed and on which the
+// command may be run somewhere.
+func (p picker) services(typed string, limit int) (found []string) {
+	for _, service := range fitting(p.told.Services(), typed, math.MaxInt) {
+		if len(found) == limit {
+			break
+		}
+		if slices.ContainsFunc(p.told.Environments(service), func(env string) bool { return p.may(bot.Target{Service: service, Environment: env}) }) {
+			found = append(found, service)
+		}
 	}
-	if o.by[key] == nil {
-		o.by[key] = &offer{}
-	}
-	return o.by[key]
+	return found
 }
 
-// offered is grammarFor, remembered for a moment: with thousands of services, to
-// find out where somebody may run a command takes longer than a letter does.
-func (f *Forms) offered(who bot.Identity, channel bot.ChannelID, c bot.Command) *grammar.Grammar {
-	o := f.offers.of(strings.Join(append([]string{who.Person, string(who.Account), string(who.Standing), string(channel), string(c.Permission)}, who.Roles...), "\x00"))
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if now := f.Router.Clock.Now(); o.g == nil || now.Sub(o.at).Abs() >= offeredFor {
-		o.g, o.at = f.grammarFor(who, channel, c), now
+// environments gives those of the chosen service in which the command may be run;
+// all that there are where none is chosen yet.
+func (p picker) environments() []string {
+	all := p.told.Environments(p.service())
+	if p.service() == "" {
+		return all
 	}
-	return o.g
+	return slices.DeleteFunc(slices.Clone(all), func(env string) bool { return !p.may(bot.Target{Service: p.service(), Environment: env}) })
+}
+
+// targets gives SERVICE/ENVIRONMENT where that is one argument.
+func (p picker) targets(typed string, limit int) (found []string) {
+	service, _, whole := strings.Cut(typed, "/")
+	if !whole {
+		for _, s := range p.services(typed, limit) {
+			for _, env := range p.told.Environments(s) {
+				if t := (bot.Target{Service: s, Environment: env}); len(found) < limit && p.may(t) {
+					found = append(found, t.String())
+				}
+			}
+		}
+		return found
+	}
+	for _, env := range p.told.Environments(service) {
+		if t := (bot.Target{Service: service, Environment: env}); p.may(t) {
+			found = append(found, t.String())
+		}
+	}
+	return fitting(found, typed, limit)
+}
+
+func (p picker) service() string { return p.values["service"] }
+
+// versions gives the releases of the chosen target, or of the service's first where
+// only that is chosen.
+func (p picker) versions(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	if p.service() == "" {
+		return nil
+	}
+	for _, env := range p.environments() {
+		if chosen := p.values["environment"]; chosen == "" || chosen == env {
+			if names := p.f.releasesOf(ctx, bot.Target{Service: p.service(), Environment: env}); names != nil {
+				return names
+			}
+		}
+	}
+	return nil
 }

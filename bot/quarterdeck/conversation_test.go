@@ -193,7 +193,7 @@ func cast() map[string]command {
 // speak runs one line as a person and checks how it ended.
 func speak(ts *testscript.TestScript, neg bool, want int, who string, args []string) {
 	if n := networkOf(ts); n != nil && args[0] != "--json" && len(running(ts)) > 0 {
-		n.speak(ts, neg, want, who, words(append([]string{"--"}, args...)))
+		speakIn(n, ts, neg, want, who, words(append([]string{"--"}, args...)))
 		return
 	}
 	options := []string{"run", "--as", who}
@@ -404,7 +404,7 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 // await TEXT PERSON LINE... repeats a reading line until it says TEXT.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	if n := networkOf(ts); n != nil {
-		n.await(ts, args[0], args[1], words(append([]string{"--"}, args[2:]...)))
+		awaitIn(n, ts, args[0], args[1], words(append([]string{"--"}, args[2:]...)))
 		return
 	}
 	eventually(ts, fmt.Sprintf("%q", args[0]), func() bool {

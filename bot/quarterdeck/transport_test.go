@@ -84,8 +84,20 @@ type spoken struct {
 	ended int
 }
 
-// network is the Slack of one script.
-type network struct {
+// network is where the people of one script are.
+type network interface {
+	// ask has a person type a line in a channel of its own, waits until the answer
+	// there is complete or waits for a person, and gives what they are shown of it
+	// and the exit code that the same line has in the terminal.
+	ask(ts *testscript.TestScript, who, line string) (said string, code int)
+	// connected waits until the bot receives.
+	connected(ts *testscript.TestScript, b *served)
+	// account gives the account of a person there.
+	account(who string) string
+}
+
+// inSlackNow is the Slack of one script.
+type inSlackNow struct {
 	*fakeslack.Server
 	all  *spoken
 	mode string
@@ -94,8 +106,8 @@ type network struct {
 
 type networks struct{}
 
-func networkOf(ts *testscript.TestScript) *network {
-	n, _ := world(ts)[networks{}].(*network)
+func networkOf(ts *testscript.TestScript) network {
+	n, _ := world(ts)[networks{}].(network)
 	return n
 }
 
@@ -109,7 +121,7 @@ func (s *spoken) setSlack(env *testscript.Env, mode string) error {
 	if err != nil {
 		return err
 	}
-	n := &network{Server: fake, all: s, mode: mode}
+	n := &inSlackNow{Server: fake, all: s, mode: mode}
 	env.Values[worlds{}].(map[any]any)[networks{}] = n
 	env.Defer(func() {
 		s.mu.Lock()
@@ -155,16 +167,18 @@ level = "debug"
 // inNetwork gives the text that a script looks for as it is in the network: an
 // account of the terminal is another there.
 func inNetwork(ts *testscript.TestScript, text string) string {
-	if networkOf(ts) == nil {
+	n := networkOf(ts)
+	if n == nil {
 		return text
 	}
 	return regexp.MustCompile(`\bterminal:([a-z-]+)`).ReplaceAllStringFunc(text, func(account string) string {
-		return "slack:T1/" + slackUser(strings.TrimPrefix(account, "terminal:"))
+		return n.account(strings.TrimPrefix(account, "terminal:"))
 	})
 }
 
-// connected waits until the bot receives.
-func (n *network) connected(ts *testscript.TestScript, b *served) {
+func (n *inSlackNow) account(who string) string { return "slack:T1/" + slackUser(who) }
+
+func (n *inSlackNow) connected(ts *testscript.TestScript, b *served) {
 	eventually(ts, "the bot is connected", func() bool {
 		select {
 		case <-b.ended:
@@ -176,7 +190,7 @@ func (n *network) connected(ts *testscript.TestScript, b *served) {
 }
 
 // way gives how payloads reach the bot now.
-func (n *network) way(ts *testscript.TestScript) fakeslack.Way {
+func (n *inSlackNow) way(ts *testscript.TestScript) fakeslack.Way {
 	if n.mode == "socket" {
 		return fakeslack.Way{}
 	}
@@ -190,12 +204,9 @@ func (n *network) way(ts *testscript.TestScript) fakeslack.Way {
 }
 
 // answered finds in the bot's log that a card was delivered to a channel.
-var answered = regexp.MustCompile(`msg="a card was delivered" channel=slack:(\w+) .* phase=(\S+) outcome=(\S+) state=`)
+var answered = regexp.MustCompile(`msg="a card was delivered" channel=(?:slack|discord):(\w+) .* phase=(\S+) outcome=(\S+) state=`)
 
-// ask has a person type a line in a channel of its own, waits until the answer
-// there is complete or waits for a person, and gives what Slack shows of it and
-// the exit code that the same line has in the terminal.
-func (n *network) ask(ts *testscript.TestScript, who, line string) (said string, code int) {
+func (n *inSlackNow) ask(ts *testscript.TestScript, who, line string) (said string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	n.said++
@@ -233,8 +244,8 @@ func (n *network) ask(ts *testscript.TestScript, who, line string) (said string,
 	return b.String(), code
 }
 
-// speak has a person type a line and checks how it ended.
-func (n *network) speak(ts *testscript.TestScript, neg bool, want int, who, line string) {
+// speakIn has a person type a line and checks how it ended.
+func speakIn(n network, ts *testscript.TestScript, neg bool, want int, who, line string) {
 	said, code := n.ask(ts, who, line)
 	fmt.Fprint(ts.Stdout(), said)
 	if (code == want) == neg {
@@ -242,8 +253,8 @@ func (n *network) speak(ts *testscript.TestScript, neg bool, want int, who, line
 	}
 }
 
-// await repeats a reading line until the answer holds a text.
-func (n *network) await(ts *testscript.TestScript, text, who, line string) {
+// awaitIn repeats a reading line until the answer holds a text.
+func awaitIn(n network, ts *testscript.TestScript, text, who, line string) {
 	var said string
 	eventually(ts, fmt.Sprintf("%q", text), func() bool {
 		said, _ = n.ask(ts, who, line)

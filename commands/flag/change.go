@@ -25,7 +25,7 @@ func (v *verbs) turn(name string, on bool) bot.Command {
 	return bot.Command{
 		Name: name, Summary: summary, Help: help,
 		Examples:   []string{name + " new-checkout prod"},
-		Params:     []bot.Param{flagParam(), environmentParam(false)},
+		Params:     []bot.Param{v.knownParam(), environmentParam(false)},
 		Permission: bot.MaySetFlag,
 		Resolve:    v.resolve(bot.MaySetFlag),
 		Plan: func(ctx context.Context, c bot.Call) (bot.Plan, error) {
@@ -58,7 +58,7 @@ func (v *verbs) set() bot.Command {
 			"it holds, before all else; --no-rules takes such rules away. --value gives the variant another value.",
 		Examples: []string{"flag set new-checkout prod 25%", "flag set new-checkout prod beta", "flag set theme prod dark 10%",
 			`flag set theme prod dark --if "country is DE, AT"`, `flag set theme prod dark --value '"#111"'`},
-		Params: []bot.Param{flagParam(), environmentParam(false),
+		Params: []bot.Param{v.knownParam(), environmentParam(false),
 			{Name: "step", Type: bot.TypeText, Help: "25%, a ring, on, off or a variant"},
 			{Name: "share", Type: bot.TypeText, Optional: true, Help: "of a variant: a percentage or a ring"}},
 		Options: []bot.Param{
@@ -144,7 +144,7 @@ func (v *verbs) kill() bot.Command {
 		Help: "The way back of flags: it waits for nothing, passes locks, freezes and a halt, and is asked about only where a rule names flag.kill itself. " +
 			"A ramp that is under way is over.",
 		Examples:   []string{"flag kill new-checkout", "flag kill new-checkout prod"},
-		Params:     []bot.Param{flagParam(), environmentParam(true)},
+		Params:     []bot.Param{v.knownParam(), environmentParam(true)},
 		Permission: bot.MayKillFlag,
 		Urgent:     true,
 		Resolve:    v.everywhere(bot.MayKillFlag),
@@ -209,7 +209,7 @@ func (v *verbs) undo() bot.Command {
 		Help: "It becomes what it was before, whole. Without ENV that is done in every environment that the last change was made in. " +
 			"Taken back twice, it is as it was.",
 		Examples:   []string{"flag undo new-checkout prod", "flag undo new-checkout"},
-		Params:     []bot.Param{flagParam(), environmentParam(true)},
+		Params:     []bot.Param{v.knownParam(), environmentParam(true)},
 		Permission: bot.MaySetFlag,
 		Resolve:    v.everywhere(bot.MaySetFlag),
 		Plan: func(ctx context.Context, c bot.Call) (bot.Plan, error) {

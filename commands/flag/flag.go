@@ -73,6 +73,31 @@ func flagParam() bot.Param {
 	}}
 }
 
+// knownParam is the name of a flag that there is.
+func (v *verbs) knownParam() bot.Param {
+	p := flagParam()
+	p.Known = v.known
+	return p
+}
+
+// known gives the flags that whoever calls may see, in the environment that is
+// named or in all.
+func (v *verbs) known(c bot.Call) (names []string) {
+	now := v.now()
+	for _, t := range v.flagged(c.Args["environment"]) {
+		served := now.Of(t)
+		if served == nil {
+			continue
+		}
+		for _, f := range served.Flags {
+			if !slices.Contains(names, f.Key) && v.may(c, bot.MayReadFlag, f.Resource()) {
+				names = append(names, f.Key)
+			}
+		}
+	}
+	return names
+}
+
 func environmentParam(optional bool) bot.Param {
 	return bot.Param{Name: "environment", Type: bot.TypeEnvironment, Optional: optional, Help: "where"}
 }

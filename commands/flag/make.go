@@ -219,7 +219,7 @@ func (v *verbs) archive() bot.Command {
 		Summary:    "take a flag out of use, everywhere",
 		Help:       "Services that still ask for it get their own default. What it was stays in its history, and flag create makes it anew.",
 		Examples:   []string{"flag archive new-checkout"},
-		Params:     []bot.Param{flagParam()},
+		Params:     []bot.Param{v.knownParam()},
 		Permission: bot.MayCreateFlag,
 		Resolve:    v.everywhere(bot.MayCreateFlag),
 		Plan: func(ctx context.Context, c bot.Call) (bot.Plan, error) {

@@ -27,7 +27,7 @@ func (v *verbs) ramp(w *flag.RampWorkflow) bot.Command {
 			"Each step is watched for that time. Once the metric is not within its threshold, or has no data, the flag goes back to the last step that " +
 			"was good, and its owner is told. Cancelled, it stays where it is.",
 		Examples:   []string{"flag ramp new-checkout prod 5% 25% 100% every 30m while error rate", "flag ramp new-checkout prod internal beta 100% every 1d"},
-		Params:     []bot.Param{flagParam(), environmentParam(false), {Name: "steps", Type: bot.TypeWords, Help: "5% 25% 100% every 30m while METRIC"}},
+		Params:     []bot.Param{v.knownParam(), environmentParam(false), {Name: "steps", Type: bot.TypeWords, Help: "5% 25% 100% every 30m while METRIC"}},
 		Permission: bot.MaySetFlag,
 		Resolve:    v.resolve(bot.MaySetFlag),
 		Plan: func(ctx context.Context, c bot.Call) (bot.Plan, error) {

@@ -145,7 +145,7 @@ func (v *verbs) show() bot.Command {
 		Name:       "flag show",
 		Summary:    "what a flag gives to whom",
 		Examples:   []string{"flag show new-checkout", "flag show new-checkout prod"},
-		Params:     []bot.Param{flagParam(), environmentParam(true)},
+		Params:     []bot.Param{v.knownParam(), environmentParam(true)},
 		Permission: bot.MayReadFlag,
 		Resolve:    v.readable,
 		Read: func(ctx context.Context, c bot.Call) (bot.Reply, error) {
@@ -226,7 +226,7 @@ func (v *verbs) history() bot.Command {
 		Name:       "flag history",
 		Summary:    "who changed a flag",
 		Examples:   []string{"flag history new-checkout prod"},
-		Params:     []bot.Param{flagParam(), environmentParam(true)},
+		Params:     []bot.Param{v.knownParam(), environmentParam(true)},
 		Permission: bot.MayReadFlag,
 		Resolve:    v.readable,
 		Read: func(ctx context.Context, c bot.Call) (bot.Reply, error) {

@@ -225,10 +225,11 @@ func (s *Server) act(ctx context.Context, w Way, i *interaction, data map[string
 	if i.on != nil {
 		payload["message"] = s.messageOf(i.on)
 	}
-	s.mu.Unlock()
 	if w.Change != nil {
 		w.Change(payload)
 	}
+	s.keep(i.id, past{"INTERACTION_CREATE", 0, payload})
+	s.mu.Unlock()
 	sent := Sent{ID: i.id, Token: i.token}
 	times := 1
 	if w.Twice {
@@ -369,12 +370,13 @@ func (s *Server) Say(user, channel string, r Remark) (Message, error) {
 		kind = "MESSAGE_UPDATE"
 		payload["edited_timestamp"] = "2026-11-21T00:00:01+00:00"
 	}
-	said := *m
-	s.announce()
-	s.mu.Unlock()
 	if r.Change != nil {
 		r.Change(payload)
 	}
+	said := *m
+	s.keep(m.ID, past{kind, intent, payload})
+	s.announce()
+	s.mu.Unlock()
 	s.Dispatch(kind, intent, payload)
 	if r.Twice {
 		s.Dispatch(kind, intent, payload)

@@ -28,12 +28,46 @@ func loadContract(path string) (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
+	tree, err := generic(raw)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = json.Marshal(enumerated(tree)); err != nil {
+		return nil, err
+	}
 	doc, err := openapi3.NewLoader().LoadFromData(raw)
 	if err != nil {
 		return nil, err
 	}
 	loaded[path] = &contract{doc}
 	return loaded[path], nil
+}
+
+// enumerated writes a choice of constants, which the library does not check, as an
+// enumeration.
+func enumerated(tree any) any {
+	switch v := tree.(type) {
+	case []any:
+		for i := range v {
+			v[i] = enumerated(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = enumerated(v[key])
+		}
+		of, _ := v["oneOf"].([]any)
+		var constants []any
+		for _, o := range of {
+			if c, is := o.(map[string]any); is && c["const"] != nil {
+				constants = append(constants, c["const"])
+			}
+		}
+		if len(of) > 0 && len(constants) == len(of) {
+			delete(v, "oneOf")
+			v["enum"] = constants
+		}
+	}
+	return tree
 }
 
 // checkContract notes what of a request the vendor's description does not have.
@@ -76,7 +110,11 @@ func (c *contract) request(pattern string, a ask) []string {
 	if op.RequestBody == nil {
 		return append(wrong, pattern+" takes no body")
 	}
-	schema := op.RequestBody.Value.Content.Get("application/json").Schema.Value
+	media := op.RequestBody.Value.Content.Get("application/json")
+	if media == nil || media.Schema == nil {
+		return append(wrong, pattern+" takes no JSON")
+	}
+	schema := media.Schema.Value
 	if err := conforms(schema, a.value); err != nil {
 		wrong = append(wrong, fmt.Sprintf("%s: %v", pattern, err))
 	}
@@ -97,19 +135,16 @@ func known(s *openapi3.Schema, value any, at string) error {
 	switch v := value.(type) {
 	case map[string]any:
 		forms := variants(s)
-		var first error
+		var surplus error
 		for _, form := range forms {
-			err := form.VisitJSON(value)
-			if err == nil {
-				if err = knownFields(form, v, at); err == nil {
-					return nil
-				}
+			if form.VisitJSON(value) != nil {
+				continue // it is of another form, and one was found to fit
 			}
-			if first == nil {
-				first = err
+			if surplus = knownFields(form, v, at); surplus == nil {
+				return nil
 			}
 		}
-		return first
+		return surplus
 	case []any:
 		for _, form := range variants(s) {
 			if form.Items == nil {
@@ -151,6 +186,9 @@ func knownFields(s *openapi3.Schema, v map[string]any, at string) error {
 	}
 	for name, inner := range v {
 		p := fields[name]
+		if p == nil && inner == nil {
+			continue // the library's way of leaving a field out
+		}
 		if p == nil {
 			return fmt.Errorf("%s has no field %q", strings.TrimPrefix(at, "."), name)
 		}

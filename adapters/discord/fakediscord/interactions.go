@@ -286,6 +286,7 @@ func (s *Server) removeOriginal(a ask) answer {
 		return fault
 	}
 	s.drop(m)
+	s.tokens[a.path("webhook_token")].original = nil
 	return done
 }
 

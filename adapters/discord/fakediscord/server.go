@@ -71,6 +71,7 @@ type Server struct {
 	interactions map[string]*interaction // by id
 	tokens       map[string]*interaction // by token
 	commands     map[string][]json.RawMessage
+	past         map[string]past
 	calls        []Call
 	outages      map[string]*Outage
 	wrong        []string
