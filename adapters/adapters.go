@@ -4,11 +4,14 @@ package adapters
 
 import (
 	"quarterdeck/adapters/aws"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/discord"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/flags"
 	"quarterdeck/adapters/github"
 	"quarterdeck/adapters/postgres"
+	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/slack"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
@@ -33,6 +36,9 @@ func Providers() []provider.Type {
 		execprovider.Type(),
 		githubprovider.Type(),
 		awsprovider.Type(),
+		prometheusprovider.Type(),
+		backupprovider.Type(),
+		flagsprovider.Type(),
 	}
 }
 

@@ -91,7 +91,8 @@ func (c *compiler) grant(i int, g Grant) {
 	if kinds[bot.KindTarget] && len(g.Targets) == 0 {
 		c.fail(`it has no targets; say targets = ["*/*"] if you mean all`)
 	}
-	if kinds[bot.KindFlag] && len(g.Flags) == 0 {
+	// "*" beside targets means everything there is to do on them.
+	if kinds[bot.KindFlag] && len(g.Flags) == 0 && !(slices.Contains(g.Permissions, wildcard) && len(g.Targets) > 0) {
 		c.fail(`it has no flags; say flags = ["*/*"] if you mean all`)
 	}
 	c.reachable(g.Permissions, kinds, g.Targets, g.Flags)

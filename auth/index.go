@@ -158,10 +158,10 @@ func exact() matcher {
 	}
 }
 
-// coversRequired is coversPermission for a require: rollback has to be named
-// in full, since the way back must not wait behind a rule about everything.
+// coversRequired is coversPermission for a require: rollback and flag.kill have to
+// be named in full, since the way back must not wait behind a rule about everything.
 func coversRequired(pattern, permission string) bool {
-	if permission == string(bot.MayRollback) {
+	if permission == string(bot.MayRollback) || permission == string(bot.MayKillFlag) {
 		return pattern == permission
 	}
 	return coversPermission(pattern, permission)

@@ -22,7 +22,8 @@ import (
 // Roles and Persons may not both be empty. Targets select "target:" resources
 // and Flags "flag:" resources, by patterns of whole segments in which "*"
 // stands for one segment: "*/staging", "shop/*", "shop/prod". They may be
-// empty only when no permission of the grant is asked about that kind.
+// empty only when no permission of the grant is asked about that kind; "*" with
+// Targets and without Flags is everything but flags.
 // Resources of other kinds are not selected: whoever holds the permission
 // holds it for all of them. Empty Channels mean every channel, empty Hours
 // every hour.
@@ -54,8 +55,8 @@ type Deny struct {
 
 // Require says what must happen before a granted action runs. It matches like
 // a Deny without people, channels and hours, with one exception: it applies to
-// rollback only when Permissions name "rollback" itself, so that a rule about
-// everything never delays the way back.
+// rollback and to flag.kill only when Permissions name them in full, so that a rule
+// about everything never delays the way back.
 type Require struct {
 	Where       string
 	Permissions []string

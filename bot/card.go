@@ -105,7 +105,7 @@ func (c Card) Each(f func(string) string) Card {
 	}
 	if c.Image != nil {
 		i := *c.Image
-		i.Alt = f(i.Alt)
+		i.Alt, i.Lines = f(i.Alt), all(i.Lines)
 		c.Image = &i
 	}
 	return c

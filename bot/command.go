@@ -22,6 +22,7 @@ const (
 	TypeDuration    ParamType = "duration"    // 90s, 30m, 6h, 2d, 1w
 	TypeText        ParamType = "text"        // quoted text, or one word
 	TypeLine        ParamType = "line"        // the rest of the line as typed
+	TypeWords       ParamType = "words"       // all words that are left, a space between; options may stand among them
 	TypeFlag        ParamType = "switch"      // an option without a value
 	// TypeCode is a one-time code of a second factor. It is taken off the line
 	// before that is kept or parsed, so no Args hold it; see Message.Code.
@@ -40,6 +41,11 @@ type Param struct {
 	// Check is a further check of the canonical value, nil for none. Its Error of
 	// kind Invalid is the answer to the line.
 	Check func(value string) error
+	// Known gives the values, from memory, that the argument may have for whoever
+	// the call is of, nil for none that are known by name: what is offered while it
+	// is typed. The call says who types, where, and the other arguments so far. It
+	// gives no name that they may not know of.
+	Known func(c Call) []string
 }
 
 // Args are the parsed arguments by parameter name. Values are canonical text:
@@ -106,6 +112,9 @@ type Command struct {
 	// permission the asker holds nowhere is hidden from them.
 	Permission Permission
 	Private    bool // answers are for the asker alone
+	// Posts marks an Answer that posts for others to read. It takes --dry-run, which
+	// shows that to the asker alone.
+	Posts bool
 	// Urgent commands are never held back by a busy router or a rate limit:
 	// the ways back.
 	Urgent bool

@@ -10,6 +10,18 @@ type AccountID string
 // Network gives the part before the first colon, or "" when there is none.
 func (a AccountID) Network() string { return network(string(a)) }
 
+// ClockNetwork is the network of the accounts by which the clock asks for what the
+// configuration has it ask for. No adapter may have it.
+const ClockNetwork = "clock"
+
+// ClockAccount gives the account of a principal of the clock, "digest:daily" or
+// "job:restore-shop". The principal's name is that of a person in rules and
+// records, and no declared person can have it.
+func ClockAccount(principal string) AccountID { return AccountID(ClockNetwork + ":" + principal) }
+
+// IsClock reports whether nobody is behind the account but the clock.
+func (a AccountID) IsClock() bool { return a.Network() == ClockNetwork }
+
 // ChannelID is one place where messages are read and cards are posted:
 // "slack:C0AUDIT", "terminal:4f2a", "file:audit-channel.txt".
 type ChannelID string

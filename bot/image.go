@@ -2,6 +2,7 @@ package bot
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,9 @@ import (
 // is sent in one line can carry it.
 const MaxImage = 512 << 10
 
+// maxImageLines bounds what stands for a picture: a screen of it.
+const maxImageLines = 50
+
 // Image is a picture that belongs to a card, such as a chart. The card must make
 // sense without it: a network may show it later, or not be able to.
 type Image struct {
@@ -21,6 +25,8 @@ type Image struct {
 	// characters.
 	Alt string `json:"alt"`
 	PNG []byte `json:"png"`
+	// Lines are the picture in characters, for a network that shows no pictures.
+	Lines []string `json:"lines,omitempty"`
 }
 
 var signature = []byte("\x89PNG\r\n\x1a\n")
@@ -36,6 +42,8 @@ func (i *Image) Check() error {
 		return Errorf(Invalid, "%q is no name for an image; expected such as \"shop-prod.png\"", i.Name)
 	case strings.TrimSpace(i.Alt) == "" || utf8.RuneCountInString(i.Alt) > 1000:
 		return Errorf(Invalid, "the image %s needs a text of up to 1,000 characters for those who do not see it", i.Name)
+	case len(i.Lines) > maxImageLines || slices.ContainsFunc(i.Lines, func(l string) bool { return utf8.RuneCountInString(l) > 200 }):
+		return Errorf(Invalid, "the image %s has more characters in its place than %d lines of 200", i.Name, maxImageLines)
 	case len(i.PNG) > MaxImage:
 		return Errorf(Invalid, "the image %s has %d bytes; at most %d are possible", i.Name, len(i.PNG), MaxImage)
 	case !bytes.HasPrefix(i.PNG, signature):

@@ -43,6 +43,10 @@ type Message struct {
 	// never runs anything.
 	Edited   bool      `json:"edited,omitempty"`
 	Received time.Time `json:"received"`
+	// Until is when the message is too old to be acted on, where that is not soon
+	// after it was received: what the clock asks for is late rather than lost. No
+	// adapter sets it.
+	Until time.Time `json:"until,omitzero"`
 	// Seal marks the stored message as written by the bot; adapters leave it
 	// empty.
 	Seal string `json:"seal,omitempty"`

@@ -26,6 +26,9 @@ type Handle struct {
 	// marker. Found: go on. Provably absent: it may act. Otherwise it answers
 	// OpUnknown.
 	Interrupted bool `json:"-"`
+	// Aside is set by the engine, and never stored, while the run has given its
+	// slot back: Advance may only look. See OpBaking.
+	Aside bool `json:"-"`
 }
 
 // OpState is where an operation stands at its provider.
@@ -37,14 +40,16 @@ const (
 	OpPending         OpState = "pending"
 	OpWorking         OpState = "working"
 	OpWaitingExternal OpState = "waiting-external" // a gate outside, which only people there can open
-	OpBaking          OpState = "baking"           // done, being watched
-	OpSucceeded       OpState = "succeeded"
-	OpFailed          OpState = "failed"
-	OpRolledBack      OpState = "rolled-back" // failed, and the old state is back
-	OpPartlyDone      OpState = "partly-done" // failed, and the state is mixed
-	OpSuperseded      OpState = "superseded"
-	OpCancelled       OpState = "cancelled"
-	OpUnknown         OpState = "unknown"
+	// OpBaking: done, being watched. The run gives its slot back meanwhile, so
+	// Advance only looks; it is given the slot again once it answered OpWorking.
+	OpBaking     OpState = "baking"
+	OpSucceeded  OpState = "succeeded"
+	OpFailed     OpState = "failed"
+	OpRolledBack OpState = "rolled-back" // failed, and the old state is back
+	OpPartlyDone OpState = "partly-done" // failed, and the state is mixed
+	OpSuperseded OpState = "superseded"
+	OpCancelled  OpState = "cancelled"
+	OpUnknown    OpState = "unknown"
 )
 
 // Settled reports whether nothing more will come of the operation by itself.
@@ -68,6 +73,16 @@ type Progress struct {
 	// Parts is how each piece of the operation stands, in the order in which
 	// they are done; nil where it is one piece.
 	Parts []ProgressPart `json:"parts,omitempty"`
+	// Documents are what the operation keeps in the bot's own store. They are
+	// written in the commit that notes this progress, each only if it is still at
+	// the Rev that it has here; where one is not, nothing is noted, and Advance is
+	// called again as after a call that may have happened.
+	Documents []Document `json:"-"`
+	// Returning says of an operation that was baking, and is to act again, that
+	// it goes back: then no lock, freeze or halt stops it.
+	Returning bool `json:"returning,omitempty"`
+	// Tell names the persons who are told of it directly once it has ended.
+	Tell []string `json:"tell,omitempty"`
 }
 
 // ProgressPart is how one piece of an operation stands: a component, or the

@@ -6,20 +6,24 @@ type Permission string
 
 // The permissions that exist. A configuration naming any other is refused.
 const (
-	MayDeploy     Permission = "deploy"
-	MayRollback   Permission = "rollback"
-	MayRestart    Permission = "restart"
-	MayScale      Permission = "scale"
-	MaySeeStatus  Permission = "status"
-	MaySeeHistory Permission = "history"
-	MaySeeRuns    Permission = "run.read"
-	MayCancelRun  Permission = "run.cancel" // another person's run; one's own needs the right to start it
-	MayApproveRun Permission = "run.approve"
-	MayReadAudit  Permission = "audit"
-	MayLock       Permission = "lock"
-	MayStealLock  Permission = "lock.steal" // take or end another person's lock
-	MayFreeze     Permission = "freeze"
-	MayHalt       Permission = "halt" // and resume
+	MayDeploy      Permission = "deploy"
+	MayRollback    Permission = "rollback"
+	MayRestart     Permission = "restart"
+	MayScale       Permission = "scale"
+	MayTestRestore Permission = "restore-test" // restores a copy of the data, and may see what the checks show of it
+	MaySeeBackups  Permission = "backup.read"
+	MaySeeStatus   Permission = "status"
+	MaySeeHistory  Permission = "history"
+	MayReadLogs    Permission = "logs"
+	MaySeeRuns     Permission = "run.read"
+	MaySeeMetrics  Permission = "metrics"
+	MayCancelRun   Permission = "run.cancel" // another person's run; one's own needs the right to start it
+	MayApproveRun  Permission = "run.approve"
+	MayReadAudit   Permission = "audit"
+	MayLock        Permission = "lock"
+	MayStealLock   Permission = "lock.steal" // take or end another person's lock
+	MayFreeze      Permission = "freeze"
+	MayHalt        Permission = "halt" // and resume
 	// MayOverrideOrder deploys what was not live where it should have been first.
 	MayOverrideOrder Permission = "order.override"
 	// MayOverrideFreeze passes a freeze with a reason.
@@ -33,6 +37,14 @@ const (
 	MayBreakGlass Permission = "break-glass"
 	// MayResetTOTP ends another person's enrolment, so that they can enrol anew.
 	MayResetTOTP Permission = "totp.reset"
+	// MayDigest reads a digest, and has it posted to its channel. A digest holds
+	// what its own principal may see, whoever asks for it.
+	MayDigest   Permission = "digest"
+	MayReadFlag Permission = "flag.read"
+	MaySetFlag  Permission = "flag.set"  // on, off, set, ramp and undo
+	MayKillFlag Permission = "flag.kill" // off at once; a way back
+	// MayCreateFlag makes flags and takes them out of use.
+	MayCreateFlag Permission = "flag.create"
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -53,9 +65,13 @@ func Permissions() []PermissionInfo {
 		{MayRollback, KindTarget, "go back to the last good release"},
 		{MayRestart, KindTarget, "restart what is live"},
 		{MayScale, KindTarget, "change the desired count"},
+		{MayTestRestore, KindTarget, "restore a backup into a throw-away place and check it"},
+		{MaySeeBackups, KindTarget, "see which backups there are"},
 		{MaySeeStatus, KindTarget, "see what is live"},
 		{MaySeeHistory, KindTarget, "see what changed"},
+		{MayReadLogs, KindTarget, "read the logs of a target"},
 		{MaySeeRuns, KindTarget, "see runs"},
+		{MaySeeMetrics, KindTarget, "see metrics"},
 		{MayCancelRun, KindTarget, "cancel another person's run"},
 		{MayApproveRun, KindTarget, "approve or deny another person's run"},
 		{MayOverrideBad, KindTarget, "deploy a release that is marked bad, or whose checks are not green"},
@@ -67,7 +83,12 @@ func Permissions() []PermissionInfo {
 		{MayBreakGlass, KindTarget, "break glass: act now and be reviewed after"},
 		{MayFreeze, KindBot, "freeze an environment, and end that"},
 		{MayHalt, KindBot, "halt all changes, and resume them"},
+		{MayReadFlag, KindFlag, "see flags"},
+		{MaySetFlag, KindFlag, "turn a flag on and off, set and ramp it"},
+		{MayKillFlag, KindFlag, "kill a flag: off at once"},
+		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
+		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}
 }

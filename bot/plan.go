@@ -86,7 +86,12 @@ type Plan struct {
 	// Subject names the value that is set, such as "shop/prod replicas": once
 	// it was set, no Sequel of an earlier run that waits to set it comes any more.
 	Subject string `json:"subject,omitempty"`
+	// Subjects are further values that are set.
+	Subjects []string `json:"subjects,omitempty"`
 	// Returning marks an automatic return, which only a Sequel can be: no
 	// freeze, lock or halt stops it, but it pre-empts nothing.
 	Returning bool `json:"returning,omitempty"`
+	// Watches marks a Sequel that only looks: it changes nothing, so that it takes
+	// place also when its asker has since lost the right to what it watches over.
+	Watches bool `json:"watches,omitempty"`
 }

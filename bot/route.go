@@ -46,6 +46,10 @@ type Route struct {
 	// MaxBody bounds the request's body in bytes; 0 means that none is taken.
 	// Reading beyond it gives an error, and the sender is told 413.
 	MaxBody int64
+	// Stream marks an answer that lasts for as long as who asked stays: the
+	// listener's time for one answer does not count, and the handler bounds each
+	// of its writes itself.
+	Stream bool
 	// Handler answers. Its request's context ends when the listener's time for
 	// one answer is over, and when the bot stops at once. A panic becomes
 	// "internal error, ref ...".

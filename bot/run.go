@@ -104,6 +104,7 @@ type Run struct {
 	Steps    int       `json:"steps,omitempty"`   // step records written
 	Silent   time.Time `json:"silent,omitzero"`   // since when the provider has not answered
 	WakeAt   time.Time `json:"wake_at,omitzero"`
+	Aside    bool      `json:"aside,omitempty"`     // it gave its slot back while it bakes
 	CancelBy string    `json:"cancel_by,omitempty"` // who asked for cancellation
 	CancelAt time.Time `json:"cancel_at,omitzero"`
 	CancelOK bool      `json:"cancel_ok,omitempty"` // Cancel was delivered to the provider

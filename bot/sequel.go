@@ -13,6 +13,10 @@ type Sequel struct {
 	Plan  Plan
 	After time.Duration // from the success on; 0 for at once
 	Line  string        // what a person types to have the same done
+	// Verb and Permission are those of Line where it is another verb than the
+	// parent's; "" for the same.
+	Verb       string
+	Permission Permission
 }
 
 // Follower is implemented by Workflows whose Specs state what comes after a
@@ -22,6 +26,15 @@ type Follower interface {
 	// same whenever it is asked: because approval binds to the Spec, it was
 	// shown and agreed to with it, and it is not asked about again.
 	Sequels(s Spec) ([]Sequel, error)
+}
+
+// Responder is implemented by Workflows whose Specs state what comes after a
+// failure: a watch that saw a breach and takes back what it watched over.
+type Responder interface {
+	// Responses gives what comes after r, which failed as its Progress says, from
+	// its Spec, Handle and Progress alone and the same whenever it is asked. What
+	// may come is in the Spec, so it was agreed to with it.
+	Responses(r Run) ([]Sequel, error)
 }
 
 // Pending reports whether the run is a Sequel whose time has not come.

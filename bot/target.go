@@ -75,3 +75,8 @@ func (r Resource) Name() string {
 	_, n, _ := strings.Cut(string(r), ":")
 	return n
 }
+
+// FlagResource gives "flag:environment/name".
+func FlagResource(environment, name string) Resource {
+	return Resource(KindFlag + ":" + environment + "/" + name)
+}

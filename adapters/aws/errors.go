@@ -141,3 +141,12 @@ func clean(text string, most int) string {
 	}
 	return text
 }
+
+// codeOf gives AWS's own word for an error, "" where it did not answer with one.
+func codeOf(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return ""
+}

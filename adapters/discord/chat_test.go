@@ -313,7 +313,7 @@ func TestStandings(t *testing.T) {
 		if _, err := w.Slash(w.ctx, fakediscord.Way{}, c.user, c.channel, "whoami"); err != nil {
 			t.Fatal(err)
 		}
-		if m := w.await(t, n + 1)[n]; m.Standing != c.want || m.Account != bot.AccountID("discord:"+c.user) {
+		if m := w.await(t, n+1)[n]; m.Standing != c.want || m.Account != bot.AccountID("discord:"+c.user) {
 			t.Errorf("%s in %s is %q, want %q", m.Account, c.channel, m.Standing, c.want)
 		}
 	}
@@ -341,7 +341,7 @@ func TestStandingFailsClosed(t *testing.T) {
 		if _, err := w.Say(sre, w.DirectWith(sre), fakediscord.Remark{Text: "whoami"}); err != nil {
 			t.Fatal(err)
 		}
-		if m := w.await(t, n + 1)[n]; m.Standing != want {
+		if m := w.await(t, n+1)[n]; m.Standing != want {
 			t.Errorf("standing %q, want %q", m.Standing, want)
 		}
 		w.Mend()

@@ -192,7 +192,8 @@ func optionOf(p bot.Param) *discordgo.ApplicationCommandOption {
 	case bot.TypeRun:
 		whole(1)
 		o.Autocomplete = true
-	case bot.TypeText, bot.TypeDuration:
+	case bot.TypeText, bot.TypeWords, bot.TypeDuration:
+		o.Autocomplete = p.Known != nil
 	case bot.TypeChoice:
 		if len(p.Choices) > maxOptions || slices.ContainsFunc(p.Choices, func(s string) bool { return len(s) > maxChoice }) {
 			o.Autocomplete = true

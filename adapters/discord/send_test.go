@@ -22,7 +22,7 @@ func (w *world) asks(t *testing.T, user, channel string) (bot.Message, fakedisco
 	if err != nil || !sent.Acked {
 		t.Fatalf("%+v, %v", sent, err)
 	}
-	return w.await(t, before + 1)[before], sent
+	return w.await(t, before+1)[before], sent
 }
 
 func (w *world) delivers(t *testing.T, d bot.Delivery) string {

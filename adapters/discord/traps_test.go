@@ -94,7 +94,7 @@ func TestResuming(t *testing.T) {
 			got := map[string]bool{}
 			while := name == "asked to while resuming" // then the session is begun anew
 			if !while {
-				for _, m := range w.await(t, before + 5)[before:] {
+				for _, m := range w.await(t, before+5)[before:] {
 					got[m.Text] = true
 				}
 				if len(got) != 5 {

@@ -34,6 +34,11 @@
 // prints an array, newest last, of objects: version, artefact, commit, created,
 // notes, live (targets it is live in) and last_live (target to time).
 //
+// The one named by a logs table's argv gets OP_ACTION logs, OP_SINCE and OP_UNTIL
+// (RFC 3339), OP_LIMIT and OP_GREP, a text that lines must hold whatever the case,
+// which may be empty. It prints one object with lines, an array, oldest first, of:
+// at, stream and text.
+//
 // # Why an operation outlives the bot
 //
 // The command is not started by the bot but by a small watcher, the shim: the

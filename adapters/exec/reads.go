@@ -162,6 +162,7 @@ var examples = map[string]string{
 	"current":  `{"version":"v1","running":2,"healthy":2,"desired":2}`,
 	"releases": `[{"version":"v1"},{"version":"v2"}], the newest last`,
 	"scale":    `{"desired":2,"healthy":2}`,
+	"logs":     `{"lines":[{"at":"2026-11-21T03:00:00Z","stream":"web-1","text":"started"}]}`,
 }
 
 func (d *deployer) unreadable(what string, cause error) error {
@@ -175,11 +176,15 @@ func (d *deployer) unreadable(what string, cause error) error {
 	}
 }
 
-// ask runs a program that reads, and decodes what it prints.
-func (d *deployer) ask(ctx context.Context, what string, argv []string, into any) (secrets, error) {
+// ask runs a program that reads, with more in its environment, and decodes what
+// it prints.
+func (d *deployer) ask(ctx context.Context, what string, argv []string, into any, more ...variable) (secrets, error) {
 	env, hide, err := d.environment(what)
 	if err != nil {
 		return nil, err
+	}
+	for _, v := range more {
+		env = append(env, v.name+"="+v.value)
 	}
 	program, err := d.program(argv)
 	if err != nil {

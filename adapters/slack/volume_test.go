@@ -126,7 +126,7 @@ func deliverAtRate(t *testing.T, each int, order func(i int) (channel, number in
 	empty := func() bool {
 		left := 0
 		if err := st.View(ctx, func(r store.Reader) error {
-			list, err := r.OutgoingDue(clock.Now().Add(24*time.Hour), "", 1)
+			list, err := r.OutgoingDue(clock.Now().Add(24*time.Hour), "", nil, 1)
 			left = len(list)
 			return err
 		}); err != nil {

@@ -27,7 +27,7 @@ func (p *pictures) keep(card bot.Card) bot.Card {
 	if card.Image == nil {
 		return card
 	}
-	image := &bot.Image{Name: card.Image.Name, Alt: card.Image.Alt}
+	image := &bot.Image{Name: card.Image.Name, Alt: card.Image.Alt, Lines: card.Image.Lines}
 	if path, ok := p.write(card.Image); ok {
 		image.Name = path
 	}
@@ -61,10 +61,22 @@ func (p *pictures) write(image *bot.Image) (path string, ok bool) {
 	return path, true
 }
 
-// imageLines says what an image shows and where it is.
+// imageLines says what an image shows and where it is: in characters where there
+// are some and they fit, for a chart that is cut off says something else.
 func imageLines(image *bot.Image, width int) []string {
 	if image == nil {
 		return nil
+	}
+	var drawn []string
+	for _, l := range image.Lines {
+		if measure(l) > width {
+			drawn = nil
+			break
+		}
+		drawn = append(drawn, strings.TrimRight(clean(l), " "))
+	}
+	if len(drawn) > 0 {
+		return append(drawn, "  "+clean(image.Name))
 	}
 	return append(wrap("  picture: "+clean(image.Alt), width, 2), "  "+clean(image.Name))
 }

@@ -71,6 +71,7 @@ type Directory struct {
 	roles    []Role // those with groups
 	sources  map[string]Groups
 	vouching map[string]bot.Vouching // by network
+	clock    []string                // principals of the clock; see Clocked
 	logger   *slog.Logger
 }
 
@@ -274,6 +275,9 @@ func (d *Directory) Identify(ctx context.Context, account bot.AccountID, standin
 
 func (d *Directory) identify(ctx context.Context, account bot.AccountID, standing bot.Standing, now bool) bot.Identity {
 	who := bot.Identity{Account: account, Standing: standing}
+	if account.IsClock() {
+		return d.ofClock(who)
+	}
 	p, ok := d.accounts[account]
 	if !ok {
 		return who

@@ -20,18 +20,23 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/action"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/backup"
 	"quarterdeck/bot/capacity"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/digest"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/form"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/logging"
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
+	"quarterdeck/bot/schedule"
 	"quarterdeck/bot/stepup"
 	"quarterdeck/bot/store"
 )
@@ -49,15 +54,23 @@ type Tables struct {
 type CommandNeeds struct {
 	Catalog *provider.Catalog
 	Actions *action.Table
+	Board   *panel.Board // also the provider.Judge
 	Ledger  *release.Ledger
 	Runs    bot.Runs
 	Guard   *guard.Keeper
+	Backups *backup.Ledger // how restore tests ended
 	Codes   *stepup.Keeper // nil where no second factors are configured
 	Clock   bot.Clock
 	Log     bot.Log
 	Policy  bot.Policy
 	Guide   bot.Guide
 	Zone    bot.Zone // that of the configuration
+	Digests *digest.Desk
+	Flags   *flag.Set
+	// Judge holds metrics against thresholds; nil where there are none.
+	Judge provider.Judge
+	// Persons are the declared ones, who can own a flag.
+	Persons []string
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -105,6 +118,7 @@ type App struct {
 	Directory *directory.Directory
 	Catalog   *provider.Catalog
 	Actions   *action.Table
+	Board     *panel.Board // what is watched about the targets
 
 	providers map[string]provider.Provider
 
@@ -112,6 +126,9 @@ type App struct {
 	options Options
 	chats   map[string]bot.Chat
 	freezes []guard.Recurring
+	vault   provider.Vault // what the log is copied to; nil for nothing
+	digests []digest.Definition
+	entries []schedule.Entry // all that the clock asks for, digests first
 	guide   *router.Guide
 	form    atomic.Pointer[form.Forms]
 	// warnings are of rules that cannot be met since people were disabled.
@@ -136,7 +153,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -184,6 +201,9 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.hurry, a.fail = context.WithCancelCause(context.Background())
 	f := &faults{files: c.Files}
 	a.providers, a.Catalog, a.Actions = bindAll(c, t, o, redact, f)
+	a.vault = bindVault(c, a.providers, f)
+	a.Board = panel.New(a.Catalog, watchedBy(c, a.providers, f), o.Clock)
+	blindGuards(c, a.Board, f)
 	for _, z := range c.Freezes {
 		every, err := guard.ParseWindow(z.Every)
 		if err != nil {
@@ -192,6 +212,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 		}
 		a.freezes = append(a.freezes, guard.Recurring{Environments: z.Environments, Every: every, Reason: z.Reason})
 	}
+	a.clockwork(f)
 	for _, ct := range t.Chats {
 		raw, configured := c.Chats[ct.Name]
 		if !configured {
@@ -213,13 +234,17 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	people, roles := peopleOf(c)
 	var err error
 	sources, vouching := a.networks()
-	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err != nil {
+	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
+		a.Directory = a.Directory.Clocked(principals(c))
+	}
+	if err != nil {
 		f.add(f.config(), err)
 	} else if a.Policy, err = auth.New(rulesOf(c, a.Directory, a.Catalog, a.Actions)); err != nil {
 		f.add(f.config(), err)
 	} else if !c.Partial { // what a faulty rule was to give is not known
 		a.warnings = tooFewApprovers(c, a.Directory, a.Policy, f)
 		idleRoles(c, f)
+		a.entitled(f)
 	}
 	if a.Directory != nil {
 		a.Directory = a.Directory.Vouched(vouching)
@@ -249,6 +274,13 @@ func (a *App) Warnings() []string {
 			if d, ok := scaler.(provider.Inspected); ok {
 				for _, line := range d.Inspect() {
 					lines = append(lines, fmt.Sprintf("%s: scale of %s, %s", s.Scale.Raw.Where(), s.Target, line))
+				}
+			}
+		}
+		if tester, err := a.Catalog.RestoreTester(s.Target); err == nil {
+			if d, ok := tester.(provider.Inspected); ok {
+				for _, line := range d.Inspect() {
+					lines = append(lines, fmt.Sprintf("%s: backup of %s, %s", s.Backup.Raw.Where(), s.Target, line))
 				}
 			}
 		}
@@ -282,14 +314,18 @@ func (a *App) Run(ctx context.Context) error {
 	deliverer := &outbox.Deliverer{Draining: flush, Meter: meter, Store: s, Clock: o.Clock, Logger: o.Logger, Owner: o.IDs.New(),
 		Chats: func(network string) (bot.Chat, bool) { chat, ok := a.chats[network]; return chat, ok }}
 	mirror := &audit.Mirror{Store: s, Log: log, Channels: c.Audit.Channels, Clock: o.Clock, Logger: o.Logger, Posted: deliverer.Wake}
-	posted := func() { deliverer.Wake(); mirror.Wake() }
+	flags := &flag.Set{Store: s, Logger: o.Logger, Clock: o.Clock}
+	posted := func() { deliverer.Wake(); mirror.Wake(); flags.Wake() }
 	deliverer.Gap = mirror.Gap
 	key, err := audit.OpenKey(c.Audit.Key)
 	if err != nil {
 		return err
 	}
 	seal := store.NewSeal(key.Secret())
-	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter}
+	if err := flags.Load(ctx); err != nil {
+		return err
+	}
+	g := &ground{store: s, log: log, seal: seal, posted: posted, draining: draining, meter: meter, flags: flags}
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
@@ -305,7 +341,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags})
 	if err != nil {
 		return err
 	}
@@ -337,10 +373,19 @@ func (a *App) Run(ctx context.Context) error {
 	parts.work.Go(r.Run)
 	parts.tell.Go(g.emergency.Run)
 	parts.tell.Go(mirror.Run)
+	if o.Serve { // one that is started for one command asks for nothing else
+		parts.tell.Go(a.clock(g).Run)
+	}
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
+	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)
+	sweeper := &backup.Sweeper{Catalog: catalog, Runs: engine, Store: s, Recorder: log, Clock: o.Clock, Logger: o.Logger, Posted: posted}
+	parts.tell.Go(sweeper.Run)
 	if c.Audit.Retain > 0 {
 		parts.tell.Go(archiver(c, s, key, c.Audit.Archive, o).Run)
+	}
+	if copier := copier(c, a.vault, s, key, o); copier != nil {
+		parts.tell.Go(copier.Run)
 	}
 	parts.tell.Go(func(ctx context.Context) error { return form.Sweep(ctx, s, o.Clock, o.Logger) })
 	parts.post.Go(deliverer.Run)

@@ -35,18 +35,18 @@ func peopleOf(c *config.Config) ([]directory.Person, []directory.Role) {
 }
 
 func rulesOf(c *config.Config, d *directory.Directory, catalog *provider.Catalog, actions *action.Table) auth.Rules {
-	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: d.Persons(), Targets: catalog.Targets(),
+	r := auth.Rules{Location: c.Bot.Location, Roles: d.Roles(), Persons: append(d.Persons(), d.Principals()...), Targets: catalog.Targets(),
 		Permissions: actions.Permissions()}
 	for _, g := range c.Grants {
 		r.Grants = append(r.Grants, auth.Grant{Where: g.Where, Roles: g.Roles, Persons: g.Persons, Permissions: g.Permissions,
-			Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
+			Targets: g.Targets, Flags: g.Flags, Channels: g.Channels, Hours: g.Hours})
 	}
 	for _, x := range c.Denies {
 		r.Denies = append(r.Denies, auth.Deny{Where: x.Where, Roles: x.Roles, Persons: x.Persons, Permissions: x.Permissions,
-			Targets: x.Targets, Channels: x.Channels, Hours: x.Hours, Reason: x.Reason})
+			Targets: x.Targets, Flags: x.Flags, Channels: x.Channels, Hours: x.Hours, Reason: x.Reason})
 	}
 	for _, q := range c.Requires {
-		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket, StepUp: q.StepUp}
+		rule := auth.Require{Where: q.Where, Permissions: q.Permissions, Targets: q.Targets, Flags: q.Flags, Confirm: q.Confirm, Reason: q.Reason, Ticket: q.Ticket, StepUp: q.StepUp}
 		if q.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: q.Approvals.Count, From: q.Approvals.From}
 		}
@@ -190,6 +190,7 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 		var b provider.Bindings
 		bind := &binder{opened: opened, target: s.Target, faults: f}
 		b.Deploy = bind.release(s)
+		b.Flags = bind.flags(s)
 		if d := s.Scale; d != nil {
 			b.Bounds = boundsOf(d)
 			if p, ok := opened[d.Provider]; ok {
@@ -202,6 +203,14 @@ func bindAll(c *config.Config, t Tables, o Options, redact func(string) string, 
 				}
 			}
 		}
+		b.Logs = bind.logs(s.Logs)
+		if b.Metrics = bind.metrics(s); b.Metrics != nil {
+			b.MetricsFrom = s.Metrics.Provider
+		}
+		if s.Guard != nil {
+			b.Guard = &s.Guard.Guard
+		}
+		bind.backup(s, &b)
 		b.Digest = bindingDigest(c, s)
 		bindings[s.Target] = b
 	}
@@ -230,6 +239,12 @@ func bindingDigest(c *config.Config, s config.Service) string {
 	}
 	if s.Scale != nil { // its bounds are checked by themselves
 		all = append(all, boundDigest(c, "scale", &s.Scale.Binding))
+	}
+	if s.Backup != nil {
+		all = append(all, boundDigest(c, "backup", &s.Backup.Binding))
+	}
+	if s.Flags != nil {
+		all = append(all, boundDigest(c, "flags", s.Flags))
 	}
 	return strings.Join(all, " ")
 }

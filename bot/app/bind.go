@@ -70,6 +70,12 @@ func bound[B, D any](b *binder, t *config.Binding, cannot string, bind func(B, p
 	return d
 }
 
+func (b *binder) flags(s config.Service) provider.Flagger {
+	return bound(b, s.Flags, "keep flags", func(p provider.FlagBinder, raw provider.Raw) (provider.Flagger, error) {
+		return p.BindFlags(b.target, raw)
+	})
+}
+
 func (b *binder) deployer(t *config.Binding) provider.Deployer {
 	return bound(b, t, "deploy", func(p provider.DeployBinder, raw provider.Raw) (provider.Deployer, error) {
 		return p.BindDeploy(b.target, raw)
@@ -78,6 +84,12 @@ func (b *binder) deployer(t *config.Binding) provider.Deployer {
 
 func (b *binder) step(t *config.Binding) provider.Step {
 	return bound(b, t, "run a step", func(p provider.StepBinder, raw provider.Raw) (provider.Step, error) { return p.BindStep(b.target, raw) })
+}
+
+func (b *binder) logs(t *config.Binding) provider.LogSource {
+	return bound(b, t, "read logs", func(p provider.LogBinder, raw provider.Raw) (provider.LogSource, error) {
+		return p.BindLogs(b.target, raw)
+	})
 }
 
 // roller prefers what a provider binds for the way back alone.

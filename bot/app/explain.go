@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"quarterdeck/bot"
+	"quarterdeck/bot/digest"
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
@@ -28,7 +29,7 @@ func (a *App) Explain(ctx context.Context, who, line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(nil), Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(nil), Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Digests: digest.New(digest.Config{Digests: a.digests})})
 	g, err := grammar.New(all, words{a.Catalog, a.Directory})
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/metrics"
@@ -25,6 +26,7 @@ type ground struct {
 	// draining is closed once nothing new is to be begun.
 	draining chan struct{}
 	meter    *metrics.Metrics
+	flags    *flag.Set
 
 	engine *run.Engine // the newest
 	router *router.Router
@@ -49,12 +51,17 @@ func (a *App) ways(g *ground) *ways {
 	o, c := a.options, a.Config
 	w := &ways{keeper: guard.NewKeeper(g.store), commands: map[string]bot.Command{}, workflows: map[string]bot.Workflow{}}
 	w.keeper.Weekly(a.freezes, c.Bot.Location)
+	for _, p := range a.providers {
+		if u, ok := p.(store.User); ok {
+			u.Use(g.store)
+		}
+	}
 	w.engine = run.Config{
 		Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
 		Store: g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := w.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { wf, ok := w.workflows[kind]; return wf, ok },
-		Posted:    g.posted, Reach: reach, Draining: g.draining, Meter: g.meter,
+		Posted:    g.posted, Reach: reach, Draining: g.draining, Meter: g.meter, Direct: a.direct,
 		ConfirmExpires: c.Bot.ConfirmExpires, ApprovalExpires: c.Bot.ApprovalExpires,
 	}
 	return w
@@ -64,7 +71,7 @@ func (a *App) ways(g *ground) *ways {
 // engine: the first of the process, or one after the router there is.
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Backups: a.backups(g), Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Digests: a.desk(g, w, engine), Flags: g.flags, Persons: a.Directory.Persons()})
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)

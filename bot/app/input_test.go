@@ -37,7 +37,7 @@ func takes(p bot.Param, wrong string) bool {
 	case "missing":
 		return p.Optional
 	case "unknown", "other sort", "too long", "shell", "template":
-		return p.Type == bot.TypeText || p.Type == bot.TypeFlag
+		return p.Type == bot.TypeText || p.Type == bot.TypeWords || p.Type == bot.TypeFlag
 	}
 	return false
 }
@@ -75,7 +75,7 @@ func broken(t *testing.T, c bot.Command) map[string]string {
 	for _, p := range c.Params {
 		right += " " + value(t, p)
 	}
-	rest := len(c.Params) > 0 && c.Params[len(c.Params)-1].Type == bot.TypeLine
+	rest := len(c.Params) > 0 && (c.Params[len(c.Params)-1].Type == bot.TypeLine || c.Params[len(c.Params)-1].Type == bot.TypeWords)
 	for _, p := range options {
 		for wrong, text := range wrongs() {
 			if takes(p, wrong) || p.Type == bot.TypeFlag {

@@ -100,6 +100,7 @@ func fixedChanges(old, now *config.Config) (keys [][]string) {
 	check(old.Audit.Checkpoints == now.Audit.Checkpoints || old.Audit.Key != now.Audit.Key, "audit", "checkpoints")
 	check(old.Audit.Retain == now.Audit.Retain, "audit", "retain")
 	check(old.Audit.Archive == now.Audit.Archive || old.Audit.Key != now.Audit.Key, "audit", "archive")
+	check(copyDigest(old) == copyDigest(now), "audit", "copy")
 	same := len(old.Audit.Redact) == len(now.Audit.Redact)
 	for i := 0; same && i < len(old.Audit.Redact); i++ {
 		same = old.Audit.Redact[i].String() == now.Audit.Redact[i].String()

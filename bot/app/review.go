@@ -96,6 +96,9 @@ func (a *App) side() auth.Side {
 		p, _ := a.Directory.Person(name)
 		s.People = append(s.People, auth.Subject{Name: name, Person: name, Accounts: slices.Clone[[]bot.AccountID](p.Accounts), Roles: p.Roles, Disabled: p.Disabled})
 	}
+	for _, p := range a.Directory.Principals() {
+		s.People = append(s.People, auth.Subject{Name: p, Person: p, Accounts: []bot.AccountID{bot.ClockAccount(p)}})
+	}
 	for _, g := range slices.Sorted(maps.Keys(groups)) {
 		s.People = append(s.People, auth.Subject{Name: "whoever is in " + g, Roles: groups[g]})
 	}

@@ -155,6 +155,7 @@ type world struct {
 	stop   func()
 	app    *app.App // that runs
 	groups *groupsOfX
+	serve  bool             // the clock asks for what is due
 	opened *bot.ChatOptions // when set, what the network x was opened with first
 }
 
@@ -267,7 +268,7 @@ func (w *world) assemble() (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.New(c, tables, app.Options{Version: "v9.9.9", Clock: w.clock,
+	return app.New(c, tables, app.Options{Version: "v9.9.9", Clock: w.clock, Serve: w.serve,
 		Logger: slog.New(slog.NewTextHandler(&w.output, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 }
 

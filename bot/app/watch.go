@@ -11,9 +11,11 @@ import (
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
 	"quarterdeck/bot/config"
+	"quarterdeck/bot/flag"
 	"quarterdeck/bot/health"
 	"quarterdeck/bot/listen"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/ofrep"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
@@ -25,6 +27,7 @@ type watched struct {
 	meter  *metrics.Metrics
 	engine *run.Engine
 	router *router.Router
+	flags  *flag.Set
 }
 
 // watch is how the bot is watched: its health, its listeners, its heartbeat. A
@@ -66,6 +69,8 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 			routes = append(routes, r.Routes()...)
 		}
 	}
+	flags := &ofrep.Server{Flags: of.flags, Keys: func() map[bot.Target][]bot.Secret { return a.current().flagKeys() }, Clock: o.Clock, Logger: o.Logger}
+	routes = append(routes, flags.Routes()...)
 	var err error
 	if w.listeners, err = listen.New(listen.Config{Addresses: c.Listen, Routes: routes, IDs: o.IDs, Logger: o.Logger, Meter: of.meter}); err != nil {
 		return nil, err

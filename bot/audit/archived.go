@@ -104,7 +104,7 @@ func VerifyArchive(ctx context.Context, dir string, o VerifyOptions) (Report, er
 		return Report{}, bot.Errorf(bot.NotFound, "there is no archived segment in %s", dir)
 	}
 	c := newChecker(list[0].Log)
-	c.partial = true
+	c.partial, c.bare = true, o.bare
 	if err := c.against(o); err != nil {
 		return Report{}, err
 	}

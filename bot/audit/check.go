@@ -24,6 +24,7 @@ type checker struct {
 
 	copied  bool // what is checked is a copy that somebody made
 	partial bool // what is checked ends before the log does
+	bare    bool // what is checked has the commitments alone, see Copier
 
 	erased map[valueName]bool // erased values; true once a later record says so
 }
@@ -129,6 +130,9 @@ func (c *checker) checkText(s store.Sealed, commits map[string]string) {
 	values, err := decodeTextStrictly(s.Text)
 	if err != nil {
 		c.problem(Edited, s.Seq, "record %d was edited: the values beside it are not in the form they were written in", s.Seq)
+		return
+	}
+	if c.bare && len(values) == 0 {
 		return
 	}
 	for _, name := range sortedKeys(commits) {

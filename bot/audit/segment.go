@@ -142,19 +142,23 @@ func readManifest(path string) (segmentFile, error) {
 		return segmentFile{}, err
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
+	m, err := manifestOf(f)
+	return segmentFile{path: path, Manifest: m}, err
+}
+
+func manifestOf(file io.Reader) (m Manifest, err error) {
+	z, err := gzip.NewReader(file)
 	if err != nil {
-		return segmentFile{}, err
+		return m, err
 	}
 	line, err := bufio.NewReader(io.LimitReader(z, maxCheckpoint)).ReadBytes('\n')
 	if err != nil {
-		return segmentFile{}, err
+		return m, err
 	}
-	s := segmentFile{path: path}
-	if err := json.Unmarshal(line, &s.Manifest); err != nil || s.Version != 1 || s.First < 1 || s.Last < s.First {
-		return segmentFile{}, errors.New("it is no archived segment that this program can read")
+	if err := json.Unmarshal(line, &m); err != nil || m.Version != 1 || m.First < 1 || m.Last < m.First {
+		return m, errors.New("it is no archived segment that this program can read")
 	}
-	return s, nil
+	return m, nil
 }
 
 // trusted gives "" or what is wrong with the manifest's signature.

@@ -117,6 +117,8 @@ type VerifyOptions struct {
 
 	// seen is called with every record, in the order in which it is checked.
 	seen func(store.Sealed) error
+	// bare says that the values beside the records were left out.
+	bare bool
 }
 
 // Verify finds what was done to the log: edited, removed, reordered and cut-off

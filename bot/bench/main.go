@@ -119,6 +119,7 @@ func bench(only string, quick bool) error {
 		{"commands", commandsAtWork},
 		{"long log", longLog},
 		{"reload", reloads},
+		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},
 		{"discord", inDiscord},

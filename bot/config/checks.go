@@ -294,17 +294,17 @@ func (l *loader) rules() {
 		at := l.root.at("grant").elem(i)
 		l.channels(at, g.Channels)
 		l.out.Grants = append(l.out.Grants, Grant{Where: at.where(l.file), Roles: g.Roles, Persons: g.Persons,
-			Permissions: g.Permissions, Targets: g.Targets, Channels: g.Channels, Hours: g.Hours})
+			Permissions: g.Permissions, Targets: g.Targets, Flags: g.Flags, Channels: g.Channels, Hours: g.Hours})
 	}
 	for i, d := range l.in.Deny {
 		at := l.root.at("deny").elem(i)
 		l.channels(at, d.Channels)
 		l.out.Denies = append(l.out.Denies, Deny{Where: at.where(l.file), Roles: d.Roles, Persons: d.Persons,
-			Permissions: d.Permissions, Targets: d.Targets, Channels: d.Channels, Hours: d.Hours, Reason: d.Reason})
+			Permissions: d.Permissions, Targets: d.Targets, Flags: d.Flags, Channels: d.Channels, Hours: d.Hours, Reason: d.Reason})
 	}
 	for i, r := range l.in.Require {
 		at := l.root.at("require").elem(i)
-		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket, StepUp: r.StepUp}
+		rule := Require{Where: at.where(l.file), Permissions: r.Permissions, Targets: r.Targets, Flags: r.Flags, Confirm: r.Confirm, Reason: r.Reason, Ticket: r.Ticket, StepUp: r.StepUp}
 		l.stepUp(at, r.StepUp)
 		if r.Approvals != nil {
 			rule.Approvals = &bot.ApprovalRule{Count: r.Approvals.Count, From: r.Approvals.From}
@@ -413,8 +413,12 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 	}
 	s := Service{Where: n.where(l.file), Target: t}
 	for _, kind := range inOrder(values, n) {
+		if kind == "guard" {
+			s.Guard = l.guard(n.at(kind), t, values[kind], values)
+			continue
+		}
 		if !slices.Contains(l.known.Bindings, kind) {
-			l.unknown(kind, n, l.known.Bindings)
+			l.unknown(kind, n, append([]string{"guard"}, l.known.Bindings...))
 			continue
 		}
 		if table, ok := values[kind].(map[string]any); ok && kind == "deploy" && composed(table) {
@@ -425,11 +429,23 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue
 		}
+		if kind == "metrics" {
+			s.Metrics = l.metrics(n.at(kind), t, values[kind])
+			continue
+		}
+		if kind == "backup" {
+			s.Backup = l.backup(n.at(kind), t, values[kind])
+			continue
+		}
 		switch b := l.binding(n.at(kind), t, kind, values[kind]); kind {
 		case "deploy":
 			s.Deploy = b
 		case "rollback":
 			s.Rollback = b
+		case "logs":
+			s.Logs = b
+		case "flags":
+			s.Flags = b
 		}
 	}
 	l.back(n, s, values)

@@ -49,6 +49,9 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
+	Digests      []Digest
+	Jobs         []Job
 
 	// A function, so that whoever prints the configuration does not print what
 	// may be secret in it.
@@ -85,6 +88,14 @@ type Audit struct {
 	Redact      []*regexp.Regexp
 	Retain      time.Duration // how long records stay in the database; 0 for ever
 	Archive     string        // folder they are moved to then
+	Copy        *AuditCopy    // where the log is copied to; nil for nowhere
+}
+
+// AuditCopy is the [audit.copy] table.
+type AuditCopy struct {
+	Binding
+	Retain time.Duration // how long the copy is kept from being changed
+	Every  time.Duration // after how long what is new is copied
 }
 
 // Observe is the [observe] table: how what is live is watched.
@@ -114,26 +125,26 @@ type Role struct {
 
 // Grant is one [[grant]].
 type Grant struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
 }
 
 // Deny is one [[deny]].
 type Deny struct {
-	Where                                                 string
-	Roles, Persons, Permissions, Targets, Channels, Hours []string
-	Reason                                                string
+	Where                                                        string
+	Roles, Persons, Permissions, Targets, Flags, Channels, Hours []string
+	Reason                                                       string
 }
 
 // Require is one [[require]].
 type Require struct {
-	Where                string
-	Permissions, Targets []string
-	Confirm              bool
-	Approvals            *bot.ApprovalRule
-	Reason               bool
-	Ticket               string
-	StepUp               bool
+	Where                       string
+	Permissions, Targets, Flags []string
+	Confirm                     bool
+	Approvals                   *bot.ApprovalRule
+	Reason                      bool
+	Ticket                      string
+	StepUp                      bool
 }
 
 // Auth is the [auth] table: how people show that they are themselves.
@@ -172,7 +183,12 @@ type Service struct {
 	Deploy     *Binding
 	Components *Components
 	Scale      *Scale
+	Backup     *Backup
+	Flags      *Binding
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Logs       *Binding
+	Metrics    *Metrics
+	Guard      *Guard // what watches over deployments; nil for nothing
 }
 
 // Components is a deploy table over several components.

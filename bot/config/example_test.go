@@ -14,6 +14,7 @@ import (
 	execprovider "quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
 	"quarterdeck/adapters/github"
+	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot/app"
 	"quarterdeck/bot/config"
@@ -102,11 +103,15 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		{"provider.gh", reflect.TypeFor[githubprovider.Settings]()},
 		{"service.web.prod.deploy", reflect.TypeFor[githubprovider.DeployTable]()},
 		{"provider.prod_aws", reflect.TypeFor[awsprovider.Settings]()},
+		{"provider.prom", reflect.TypeFor[prometheusprovider.Settings]()},
+		{"service.shop.prod.metrics", config.MetricsType},
+		{"panels.web.errors", config.MetricType},
 		{"service.billing.prod.deploy", reflect.TypeFor[awsprovider.DeployTable]()},
 		{"service.billing.prod.scale", reflect.TypeFor[awsprovider.ScaleTable]()},
 		{"service.shop.prod.deploy", reflect.TypeFor[execprovider.DeployTable]()},
 		{"service.shop.prod.scale", reflect.TypeFor[execprovider.ScaleTable]()},
 		{"service.shop.prod.scale", config.BoundsType},
+		{"service.shop.prod.guard", config.GuardType},
 		{"action.run", reflect.TypeFor[execprovider.ActionTable]()},
 	} {
 		walk(s.typ, s.table, func(path string, _ reflect.Type) {

@@ -143,6 +143,9 @@ var none = map[string]map[string]string{
 	"grant.persons":        {missing: policy, malformed: policy, dangling: policy},
 	"grant.permissions":    {missing: policy, malformed: policy, dangling: policy},
 	"grant.targets":        {missing: policy, malformed: policy, dangling: policy},
+	"grant.flags":          {missing: policy, malformed: policy, dangling: "flags come and go"},
+	"deny.flags":           {missing: "all", malformed: policy, dangling: "flags come and go"},
+	"require.flags":        {missing: "all", malformed: policy, dangling: "flags come and go"},
 	"grant.channels":       {missing: "everywhere"},
 	"grant.hours":          {missing: "always", malformed: policy, dangling: "no name"},
 	"deny.roles":           {missing: "everybody", malformed: policy, dangling: policy},
@@ -232,7 +235,7 @@ func TestTables(t *testing.T) {
 		{"bot", "[bot]\n", "[bot\n", `config.toml:1: this is not TOML: `},
 		{"bot", "[bot]\n", "[bot] # \x01\n", `config.toml:1: this is not TOML: `},
 		{"bot", "[audit]\n", "[bot]\n[audit]\n", `config.toml:11: bot stands here a second time; leave one`},
-		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:11: audit takes a table of channels, key, checkpoints, redact, retain, archive; it is a list` + "\n" +
+		{"audit", "[audit]\n", "[[audit]]\n", `config.toml:11: audit takes a table of channels, key, checkpoints, redact, retain, archive, copy; it is a list` + "\n" +
 			`config.toml:11: [audit] needs channels = ["NETWORK:CHANNEL"]: every action is written back there` + "\n" +
 			`config.toml:11: [audit] needs key = "file:PATH": the key that signs checkpoints; it is made at the first start`},
 		{"listen", "[listen]\npublic", "[listen]\npubic", `config.toml:66: unknown key "pubic" in [listen]; did you mean "public"?`},
@@ -245,7 +248,7 @@ func TestTables(t *testing.T) {
 		{"person", "[[person]]\n", "[person]\n", `config.toml:22: person takes tables, each under its own [[person]]; it is a table`},
 		{"role", "[[role]]\n", "[[rule]]\n", `config.toml:28: unknown key "rule"; did you mean "role"?`},
 		{"grant", `permissions = ["deploy"]`, `permision = ["deploy"]`, `config.toml:34: unknown key "permision" in [[grant]]; did you mean "permissions"?`},
-		{"deny", `reason = "not`, `because = "not`, `config.toml:45: unknown key "because" in [[deny]]; it knows channels, hours, permissions, persons, reason, roles, targets`},
+		{"deny", `reason = "not`, `because = "not`, `config.toml:45: unknown key "because" in [[deny]]; it knows channels, flags, hours, permissions, persons, reason, roles, targets`},
 		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = { count = 1, form = [\"sre\"] }\n", `config.toml:52: unknown key "form" in require.approvals; did you mean "from"?`},
 		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = { count = \"one\", from = [\"sre\"] }\n", `config.toml:52: require.approvals.count takes a whole number; it is a text`},
 		{"require.approvals", "[require.approvals]\ncount = 1\nfrom = [\"sre\"]\n", "approvals = 1\n", `config.toml:52: require.approvals takes a table of count, from; it is a whole number`},
@@ -254,18 +257,18 @@ func TestTables(t *testing.T) {
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = \"lab\"\n[environment.lab]\nafter = \"prod\"\n", `config.toml:58: lab comes after itself; take one of them away`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\naftr = \"staging\"\n", `config.toml:56: unknown key "aftr" in [environment.prod]; did you mean "after"?`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\nafter = 3\n", `config.toml:56: environment.prod.after takes a text in quotes; it is a whole number`},
-		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:59: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?` + "\n" + `config.toml:62: there is no environment "prod"; did you mean "prd"?`},
+		{"environment", "[environment.prod]\n", "[environment.prd]\n", `config.toml:59: shop/prod is in the environment "prod", which has no [environment.prod]; did you mean "prd"?` + "\n" + `config.toml:62: there is no environment "prod"; did you mean "prd"?` + "\n" + `config.toml:111: there is no environment "prod"; did you mean "prd"?`},
 		{"freeze", "[[freeze]]\n", "[freeze]\n", `config.toml:61: freeze takes tables, each under its own [[freeze]]; it is a table`},
 		{"environment", "[environment.prod]\n", "[environment.prod]\n[environment.\"a b\"]\n", `config.toml:56: the name of an environment takes `},
 		{"provider", "type = \"exec\"\n", "type = \"exex\"\n", `config.toml:57: provider "scripts" has the unknown type "exex"; did you mean "exec"?`},
 		{"provider", "type = \"exec\"\n", "type = 7\n", `config.toml:57: provider.scripts.type takes a text in quotes; it is a whole number`},
-		{"provider", "type = \"exec\"\n", "", `config.toml:56: provider "scripts" has no type; there are aws, exec, github`},
+		{"provider", "type = \"exec\"\n", "", `config.toml:56: provider "scripts" has no type; there are aws, exec, flags, github, prometheus`},
 		{"service", "deploy = {", "deploi = {", `config.toml:60: unknown key "deploi" in [service.shop.prod]; did you mean "deploy"?`},
 		{"service", `provider = "scripts"`, `provider = "script"`, `config.toml:60: deploy of shop/prod names the provider "script", which has no [provider.script]; did you mean "scripts"?`},
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:60: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:60: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:60: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics or logs or flags`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:59: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {
@@ -287,7 +290,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"action": true, "action.run": true, "action.arguments": true}
+		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

@@ -16,12 +16,13 @@ type file struct {
 		Rate            *int   `toml:"rate"`
 	} `toml:"bot"`
 	Audit struct {
-		Channels    []string `toml:"channels"`
-		Key         string   `toml:"key"`
-		Checkpoints string   `toml:"checkpoints"`
-		Redact      []string `toml:"redact"`
-		Retain      string   `toml:"retain"`
-		Archive     string   `toml:"archive"`
+		Channels    []string       `toml:"channels"`
+		Key         string         `toml:"key"`
+		Checkpoints string         `toml:"checkpoints"`
+		Redact      []string       `toml:"redact"`
+		Retain      string         `toml:"retain"`
+		Archive     string         `toml:"archive"`
+		Copy        map[string]any `toml:"copy"`
 	} `toml:"audit"`
 	Chat   map[string]map[string]any `toml:"chat"`
 	Person []struct {
@@ -41,6 +42,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 	} `toml:"grant"`
@@ -49,6 +51,7 @@ type file struct {
 		Persons     []string `toml:"persons"`
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Channels    []string `toml:"channels"`
 		Hours       []string `toml:"hours"`
 		Reason      string   `toml:"reason"`
@@ -56,6 +59,7 @@ type file struct {
 	Require []struct {
 		Permissions []string `toml:"permissions"`
 		Targets     []string `toml:"targets"`
+		Flags       []string `toml:"flags"`
 		Confirm     bool     `toml:"confirm"`
 		Approvals   *struct {
 			Count int      `toml:"count"`
@@ -100,10 +104,30 @@ type file struct {
 		Run        map[string]any `toml:"run"`
 		Arguments  []argument     `toml:"arguments"`
 	} `toml:"action"`
+	Digest []struct {
+		Name         string   `toml:"name"`
+		At           string   `toml:"at"`
+		Channel      string   `toml:"channel"`
+		Timezone     string   `toml:"timezone"`
+		Late         string   `toml:"late"`
+		Sections     []string `toml:"sections"`
+		Lines        *int     `toml:"lines"`
+		Environments []string `toml:"environments"`
+		Hosts        []string `toml:"hosts"`
+	} `toml:"digest"`
+	Job []struct {
+		Name     string `toml:"name"`
+		At       string `toml:"at"`
+		Channel  string `toml:"channel"`
+		Timezone string `toml:"timezone"`
+		Late     string `toml:"late"`
+		Run      string `toml:"run"`
+	} `toml:"job"`
 	Observe struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`
 	} `toml:"observe"`
+	Panels      map[string]map[string]metric `toml:"panels"`
 	Environment map[string]struct {
 		After string `toml:"after"`
 	} `toml:"environment"`

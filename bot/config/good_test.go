@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack", "discord"}, Providers: []string{"exec", "github", "aws"}, Bindings: []string{"deploy", "rollback", "scale"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack", "discord"}, Providers: []string{"exec", "github", "aws", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs", "flags"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -100,13 +100,28 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodStepUp + goodActions
+` + goodStepUp + goodPanels + goodClock + goodFlags + goodActions
 
 const goodStepUp = `[[require]]
 permissions = ["scale"]
 step_up = true
 [auth]
 totp_key = "file:data/totp.key"
+[audit.copy]
+provider = 'scripts'
+retain = "400d"
+every = "15m"
+`
+
+const goodFlags = `[[grant]]
+permissions = ["flag.read"]
+flags = ["prod/*"]
+[[deny]]
+permissions = ["flag.set"]
+flags = ["prod/risky"]
+[[require]]
+permissions = ["flag.create"]
+flags = ["*/*"]
 `
 
 // load writes text as config.toml into a folder of its own and loads it.

@@ -50,7 +50,7 @@ func Survey(path string, known Known) (c *Config, told func(where string) bool, 
 	faulty := map[string]bool{}
 	for _, f := range l.faults {
 		switch f.top {
-		case "bot", "audit", "auth", "chat", "grant", "deny", "require", "listen", "log", "stop", "heartbeat":
+		case "bot", "audit", "auth", "chat", "grant", "deny", "require", "listen", "log", "stop", "heartbeat", "digest", "job":
 			faulty[fmt.Sprintf("%s:%d", f.File, f.header)] = true
 			l.out.Partial = true
 		default: // who there is, and what, is not known, and much follows from it
@@ -96,10 +96,12 @@ func readFile(path string, known Known) (*loader, error) {
 	l.chats()
 	l.people()
 	l.rules()
+	l.panels()
 	l.targets()
 	l.operations()
 	l.actions()
 	l.observe()
+	l.clock()
 	return l, nil
 }
 

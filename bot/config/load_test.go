@@ -38,12 +38,15 @@ func TestGoodLoads(t *testing.T) {
 			Email: "dev-one@example.com", GitHub: "dev-one"}}},
 		{c.Roles, []config.Role{{Where: "config.toml:28", Name: "sre", Groups: []string{"slack-group:S1"}}}},
 		{c.Grants, []config.Grant{{Where: "config.toml:31", Roles: []string{"developer", "sre"}, Persons: []string{"dev-one"}, Permissions: []string{"deploy"},
-			Targets: []string{"*/prod"}, Channels: []string{"file:ops.txt"}, Hours: []string{"mon-fri 08:00-18:00"}}}},
+			Targets: []string{"*/prod"}, Channels: []string{"file:ops.txt"}, Hours: []string{"mon-fri 08:00-18:00"}},
+			{Where: "config.toml:120", Permissions: []string{"flag.read"}, Flags: []string{"prod/*"}}}},
 		{c.Denies, []config.Deny{{Where: "config.toml:38", Roles: []string{"contractor"}, Persons: []string{"dev-two"}, Permissions: []string{"rollback"},
-			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"}}},
+			Targets: []string{"shop/*"}, Channels: []string{"terminal:*"}, Hours: []string{"sat"}, Reason: "not on a Saturday"},
+			{Where: "config.toml:123", Permissions: []string{"flag.set"}, Flags: []string{"prod/risky"}}}},
 		{c.Requires, []config.Require{{Where: "config.toml:46", Permissions: []string{"restart"}, Targets: []string{"shop/prod"}, Confirm: true, Reason: true,
 			Ticket: "OPS-[0-9]+", Approvals: &bot.ApprovalRule{Count: 1, From: []string{"sre"}}},
-			{Where: "config.toml:80", Permissions: []string{"scale"}, StepUp: true}}},
+			{Where: "config.toml:80", Permissions: []string{"scale"}, StepUp: true},
+			{Where: "config.toml:126", Permissions: []string{"flag.create"}, Flags: []string{"*/*"}}}},
 		{c.Environments, []string{"prod"}},
 	} {
 		if !reflect.DeepEqual(want.got, want.want) {

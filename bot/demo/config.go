@@ -46,7 +46,7 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
@@ -64,6 +64,19 @@ permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
 confirm = true
 approvals = { count = 1, from = ["sre"] }
+
+# What a team reads in the morning, posted once; now with: digest daily --dry-run
+[[digest]]
+name = "daily"
+at = "0 9 * * mon-fri"
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["*/*"]
+[[grant]]
+roles = ["developer"]
+permissions = ["digest"]
 
 # A verb of the team's own, beside those that are built in.
 [[action]]
@@ -89,9 +102,11 @@ dir = "platform"
 [service.shop.staging]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+logs = { provider = "platform", argv = ["./platform", "logs"] }
 [service.shop.prod]
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+logs = { provider = "platform", argv = ["./platform", "logs"] }
 `
 
 // checkFolder refuses a folder that holds somebody else's files: the demo would

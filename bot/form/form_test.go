@@ -119,6 +119,9 @@ func newWorld(t *testing.T, up form.StepUp) *world {
 			Options: []bot.Param{{Name: "steal", Type: bot.TypeFlag, Help: "take it"}, {Name: "speed", Type: bot.TypeChoice, Help: "how", Choices: []string{"slow", "fast"}}},
 			Resolve: resolve(bot.MayDeploy), Plan: func(context.Context, bot.Call) (bot.Plan, error) { return bot.Plan{}, nil }},
 		{Name: "look", Summary: "look at it", Permission: bot.MaySeeStatus, Params: []bot.Param{service, env},
+			Options: []bot.Param{{Name: "flag", Type: bot.TypeText, Help: "which", Known: func(c bot.Call) []string {
+				return []string{c.Args["environment"] + "-new-basket", c.Who.Person + "-old"}
+			}}},
 			Resolve: resolve(bot.MaySeeStatus), Read: func(context.Context, bot.Call) (bot.Reply, error) { return bot.Reply{}, nil }},
 	}, names{catalog})
 	if err != nil {
@@ -178,7 +181,7 @@ func TestForm(t *testing.T) {
 		{"x:dev", "deploy shpo --override why", "service:pick version:pick environment:pick speed:pick? dry-run:switch? reason:text? override:text?=why"},
 		{"x:dev", "", "line:text"},
 		{"x:dev", " \u00a0", "line:text"},
-		{"x:visitor", "look", "service:pick environment:pick"},
+		{"x:visitor", "look", "service:pick environment:pick flag:text?"},
 		{"x:visitor", "look shop prod", ""},
 		{"x:visitor", "look pay", ""},
 		{"x:visitor", "deploy", ""},

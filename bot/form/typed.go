@@ -70,6 +70,12 @@ func (f *Forms) Pick(ctx context.Context, p bot.Picking) []bot.Choice {
 			names = append([]string{typed}, names...)
 		}
 	default:
+		if known := all[i].Known; known != nil {
+			call := pick.call
+			call.Command, call.Args = c.Name, bot.Args(p.Values)
+			names = known(call)
+			break
+		}
 		names = f.Router.Grammar.Telling(pick.told).Candidates(c, all[i].Param, p.Values)
 	}
 	return choices(fitting(names, typed, p.Limit))

@@ -37,6 +37,8 @@ func TestPick(t *testing.T) {
 		{"terminal:dev", "deploy", "version", "a1b2", map[string]string{"service": "shop"}, "a1b2"}, // which its deployer may know
 		{"terminal:dev", "deploy", "version", "", map[string]string{"service": "pay"}, ""},
 		{"terminal:dev", "deploy", "speed", "f", nil, "fast"},
+		{"terminal:dev", "look", "flag", "basket", map[string]string{"environment": "prod"}, "prod-new-basket"}, // what the command itself knows of
+		{"terminal:visitor", "look", "flag", "old", nil, "visitor-old"},
 		{"terminal:dev", "deploy", "nothing", "", nil, ""},
 		{"terminal:dev", "deplyo", "service", "", nil, ""},
 		{"terminal:visitor", "deploy", "service", "", nil, ""}, // who may not know of the verb

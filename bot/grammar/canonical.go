@@ -84,6 +84,9 @@ func format(p bot.Param, value string) string {
 			return shortDuration(d)
 		}
 	}
+	if p.Type == bot.TypeWords && !slices.ContainsFunc(strings.Split(value, " "), func(w string) bool { return !plain(w) }) {
+		return value
+	}
 	return plainOrQuoted(value)
 }
 

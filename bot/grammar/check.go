@@ -86,7 +86,7 @@ func checkParams(c bot.Command) []error {
 		option := i >= len(c.Params)
 		sort, forbidden := "argument", p.Type == bot.TypeFlag
 		if option {
-			sort, forbidden = "option", p.Type == bot.TypeLine
+			sort, forbidden = "option", p.Type == bot.TypeLine || p.Type == bot.TypeWords
 		}
 		switch {
 		case p.Name == "":
@@ -109,7 +109,7 @@ func checkParams(c bot.Command) []error {
 		faults = append(faults, checkChoices(p)...)
 		if p.Filler != "" {
 			switch {
-			case option || p.Type == bot.TypeLine:
+			case option || p.Type == bot.TypeLine || p.Type == bot.TypeWords:
 				fault("has a filler before %q, where none can stand", p.Name)
 			case !wordsOf(p.Filler) || strings.Contains(p.Filler, " "):
 				fault("has the filler %q, which is not one lower-case word", p.Filler)
@@ -127,7 +127,7 @@ func checkParams(c bot.Command) []error {
 		} else if optional != "" && !mayBeSkipped(c.Params, i, before) {
 			fault("needs %q after %q, which may be left out", p.Name, optional)
 		}
-		if p.Type == bot.TypeLine && i != len(c.Params)-1 {
+		if (p.Type == bot.TypeLine || p.Type == bot.TypeWords) && i != len(c.Params)-1 {
 			fault("has arguments after %q, which takes the rest of the line", p.Name)
 		}
 	}
@@ -168,7 +168,7 @@ func checkChoices(p bot.Param) []error {
 func known(t bot.ParamType) bool {
 	switch t {
 	case bot.TypeService, bot.TypeEnvironment, bot.TypeVersion, bot.TypeRun, bot.TypePerson, bot.TypeChoice,
-		bot.TypeCount, bot.TypeNumber, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeFlag, bot.TypeCode:
+		bot.TypeCount, bot.TypeNumber, bot.TypeDuration, bot.TypeText, bot.TypeLine, bot.TypeWords, bot.TypeFlag, bot.TypeCode:
 		return true
 	}
 	return false
@@ -186,6 +186,8 @@ func automatic(c bot.Command) []bot.Param {
 		return []bot.Param{dryRun, reason, override, breakGlass, code}
 	case c.Answer != nil && slices.ContainsFunc(c.Params, func(p bot.Param) bool { return p.Type == bot.TypeCode }):
 		return []bot.Param{reason} // it has a code of its own
+	case c.Answer != nil && c.Posts:
+		return []bot.Param{dryRun, reason, code}
 	case c.Answer != nil:
 		return []bot.Param{reason, code}
 	}

@@ -128,7 +128,7 @@ func (g *Grammar) Compose(command string, given map[string]string) (line string,
 			}
 			return r
 		}, text)
-		v, err := g.checked(p, word{text: text, quoted: p.Type == bot.TypeText || p.Type == bot.TypeLine}, service)
+		v, err := g.checked(p, word{text: text, quoted: p.Type == bot.TypeText || p.Type == bot.TypeLine || p.Type == bot.TypeWords}, service)
 		if err != nil {
 			faults[p.Name] = a.say(p, err)
 			continue

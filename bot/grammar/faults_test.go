@@ -193,6 +193,22 @@ func badInput() map[bot.ParamType]map[string]row {
 			"option twice":         {typed: "take --line a --line b", says: "take has no option --line; it has none"},
 			"option empty":         {typed: "take --line=", says: "take has no option --line; it has none"},
 		},
+		bot.TypeWords: {
+			"missing":              {typed: "take", says: "take needs a WORDS: take WORDS..."},
+			"empty":                {typed: `take ""`, says: "the WORDS is empty: take WORDS..."},
+			"blank":                {typed: `take " "`, says: "the WORDS is empty: take WORDS..."},
+			"unknown":              {typed: "take xyzzy", reads: "take xyzzy"},
+			"near miss":            {typed: "take 5% 25% evrey 30m", reads: "take 5% 25% evrey 30m"},
+			"malformed":            {typed: "take 5% \"error  rate\" x", reads: "take 5% error rate x"},
+			"another sort":         {typed: "take 12", reads: "take 12"},
+			"too long":             {typed: "take " + strings.Repeat("x", 4092), says: "the line is 4097 bytes long; the most is 4096"},
+			"control character":    {typed: "take a\x01", says: "character 7 is a control character (U+0001); type the line again without it"},
+			"wrong case":           {typed: "take 5% BETA", reads: "take 5% BETA"},
+			"surplus":              {typed: "take a; b", reads: `take "a; b"`},
+			"option without value": {typed: "take --words", says: "take has no option --words; it has none"}, // never an option
+			"option twice":         {typed: "take a --words b", says: "take has no option --words; it has none"},
+			"option empty":         {typed: "take --words=", says: "take has no option --words; it has none"},
+		},
 		bot.TypeNumber: {
 			"missing":              {typed: "take", says: "take needs a NUMBER: take NUMBER"},
 			"empty":                {typed: `take ""`, says: "the NUMBER is empty: take NUMBER"},
@@ -294,7 +310,7 @@ func taking(t *testing.T, paramType bot.ParamType) *grammar.Grammar {
 	if paramType != bot.TypeFlag {
 		commands = append(commands, read(bot.Command{Name: "take", Summary: "take it", Permission: "p", Params: []bot.Param{p}}))
 	}
-	if paramType != bot.TypeLine {
+	if paramType != bot.TypeLine && paramType != bot.TypeWords {
 		commands = append(commands, read(bot.Command{Name: "opt", Summary: "take it", Permission: "p", Options: []bot.Param{p}}))
 	}
 	g, err := grammar.New(commands, names{})

@@ -24,7 +24,7 @@ func (g *Grammar) Hide(p Parsed, hide func(string) string) Parsed {
 	p.Args = maps.Clone(p.Args)
 	for _, param := range append(append([]bot.Param(nil), p.Command.Params...), p.Command.Options...) {
 		switch param.Type {
-		case bot.TypeText, bot.TypeLine, bot.TypeVersion:
+		case bot.TypeText, bot.TypeLine, bot.TypeWords, bot.TypeVersion:
 			if v, given := p.Args[param.Name]; given {
 				p.Args[param.Name] = of(param.Name, v)
 			}

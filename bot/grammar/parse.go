@@ -164,7 +164,7 @@ func (a *arguments) collect(s *scanner) (left []bot.Param, filler string, err er
 	left = a.command.Params
 	for {
 		s.skipSpace()
-		for len(left) > 0 && a.has(left[0].Name) {
+		for len(left) > 0 && a.has(left[0].Name) && left[0].Type != bot.TypeWords {
 			left, filler = left[1:], ""
 		}
 		if s.done() {
@@ -187,6 +187,12 @@ func (a *arguments) collect(s *scanner) (left []bot.Param, filler string, err er
 			err = a.surplus(w, text)
 		case filler == "" && left[0].Filler != "" && !w.quoted && strings.EqualFold(w.text, left[0].Filler):
 			filler = left[0].Filler
+		case left[0].Type == bot.TypeWords:
+			if before, begun := a.given[left[0].Name]; begun {
+				w.text = before.text + " " + w.text
+			}
+			w.quoted = true
+			a.given[left[0].Name] = w
 		default:
 			err = a.set(left[0], w)
 		}

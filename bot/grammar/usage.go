@@ -93,7 +93,7 @@ func placeholder(p bot.Param) string {
 		return strings.Join(p.Choices, "|")
 	case p.Type == bot.TypeEnvironment && p.Name == "environment":
 		return "ENV"
-	case p.Type == bot.TypeLine && p.Name != nameVerb:
+	case p.Type == bot.TypeWords, p.Type == bot.TypeLine && p.Name != nameVerb:
 		return label(p) + "..."
 	}
 	return label(p)

@@ -95,6 +95,8 @@ func (g *Grammar) value(p bot.Param, w word, service string) (string, error) {
 			return "", invalid("%s is too long; the most is %s", show(name), "3650d")
 		}
 		return d.String(), nil
+	case bot.TypeWords:
+		return strings.Join(strings.Fields(w.text), " "), nil
 	case bot.TypeText, bot.TypeLine, bot.TypeFlag, bot.TypeCode:
 		return strings.TrimSpace(w.text), nil
 	}

@@ -112,6 +112,10 @@ func bounded(r bot.Route) http.Handler {
 			return
 		}
 		q.Body = http.MaxBytesReader(w, q.Body, r.MaxBody)
+		if r.Stream {
+			r.Handler.ServeHTTP(w, q)
+			return
+		}
 		ctx, cancel := context.WithTimeout(q.Context(), answerWithin)
 		defer cancel()
 		r.Handler.ServeHTTP(w, q.WithContext(ctx))

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	}()
 	var swept time.Time
 	for {
-		nap, draining, begun := longest, closed(d.Draining), 0
+		draining, begun := closed(d.Draining), 0
 		if now := d.Clock.Now(); now.Sub(swept) >= sweepEvery {
 			swept = now
 			channels.Go(func() { d.sweep(ctx) })
@@ -124,7 +125,8 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		looked, atWork := time.Now(), d.atWork()
 		d.giveBack(ctx, false)
 		now := d.Clock.Now()
-		due, next, err := d.due(ctx, now)
+		except, nap := d.leave(now, atWork)
+		due, next, err := d.due(ctx, now, except)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -132,9 +134,6 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			d.Logger.Error("look for due cards", "err", err)
 		default:
 			for channel, cards := range byChannel(due) {
-				if atWork[channel] {
-					continue // its end wakes this again
-				}
 				if d.away(channel, cards) {
 					nap = min(nap, lookElsewhere)
 					continue
@@ -185,9 +184,26 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-func (d *Deliverer) due(ctx context.Context, now time.Time) (due []store.Outgoing, next time.Time, err error) {
+// leave gives the channels that nothing is to be looked up for: those that are
+// delivered to, and those that must be left alone, the first of them for rest.
+// What waits for them would hide what is due elsewhere.
+func (d *Deliverer) leave(now time.Time, atWork map[bot.ChannelID]bool) (except []bot.ChannelID, rest time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	except, rest = slices.Collect(maps.Keys(atWork)), longest
+	for c, until := range d.rests {
+		if !until.After(now) {
+			delete(d.rests, c)
+		} else if !atWork[c] {
+			except, rest = append(except, c), min(rest, until.Sub(now))
+		}
+	}
+	return except, rest
+}
+
+func (d *Deliverer) due(ctx context.Context, now time.Time, except []bot.ChannelID) (due []store.Outgoing, next time.Time, err error) {
 	err = d.Store.View(ctx, func(r store.Reader) error {
-		if due, err = r.OutgoingDue(now, d.Owner, batch); err != nil || len(due) > 0 {
+		if due, err = r.OutgoingDue(now, d.Owner, except, batch); err != nil || len(due) > 0 {
 			return err
 		}
 		next, _, err = r.NextOutgoing()

@@ -371,6 +371,50 @@ func TestDeliveredAtLeastOnce(t *testing.T) {
 	r.wantTitles("chat:ops", "a", "a", "b")
 }
 
+// However much waits for a channel that takes nothing now, or is being written to,
+// other channels get theirs.
+func TestLongQueueHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"resting", "at work"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			met, held := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			r.chat.answers(func(d bot.Delivery) error {
+				switch {
+				case d.Channel != "chat:crowded":
+					return nil
+				case how == "resting":
+					once.Do(func() { close(met) })
+					return &bot.Error{Kind: bot.Busy, RetryAfter: time.Hour}
+				}
+				once.Do(func() { close(met) })
+				select {
+				case <-held:
+				case <-t.Context().Done():
+				}
+				return nil
+			})
+			var crowd []store.Outgoing
+			for i := range 600 {
+				o := card(fmt.Sprint("c", i), 1, "late")
+				o.Channel = "chat:crowded"
+				crowd = append(crowd, o)
+			}
+			r.enqueue(crowd...)
+			stop := r.start(r.deliverer())
+			<-met
+			page := card("page", 1, "page")
+			page.Channel = "chat:page"
+			r.enqueue(page)
+			r.await("the other channel's card", func() bool { return slices.Equal(r.chat.titles("chat:page"), []string{"page"}) })
+			close(held)
+			stop()
+		})
+	}
+}
+
 // A Deliverer that is told to stop notes what it has delivered.
 func TestStopNotesWhatWasDelivered(t *testing.T) {
 	t.Parallel()

@@ -200,7 +200,7 @@ func (r *rig) left() int {
 func (r *rig) allPending() (pending []store.Outgoing) {
 	r.t.Helper()
 	err := r.store.View(context.Background(), func(rd store.Reader) (err error) {
-		pending, err = rd.OutgoingDue(noon().Add(100*365*24*time.Hour), "", 1000)
+		pending, err = rd.OutgoingDue(noon().Add(100*365*24*time.Hour), "", nil, 1000)
 		return err
 	})
 	if err != nil {

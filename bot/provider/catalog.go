@@ -9,10 +9,20 @@ import (
 
 // Bindings is what one target is bound to; nil where nothing is.
 type Bindings struct {
-	Deploy Deployer
-	Scale  Scaler
+	Deploy  Deployer
+	Scale   Scaler
+	Logs    LogSource
+	Metrics MetricSource
+	// MetricsFrom names the provider that Metrics is of: what is slow or down there
+	// is so for all of its targets.
+	MetricsFrom string
+	Guard       *Guard // what watches over deployments
 	// Bounds of what Scale may set, by dimension; "" for its first.
 	Bounds map[string]Bounds
+	Backup RestoreTester
+	// Objectives is what is wanted of Backup.
+	Objectives Objectives
+	Flags      Flagger
 	// Digest tells one configuration of these bindings and their providers
 	// from another; "" where nobody asks.
 	Digest string

@@ -74,6 +74,10 @@ type Deployment struct {
 	Target bot.Target `json:"target"`
 	From   Artefact   `json:"from"`
 	To     Artefact   `json:"to"`
+	// Guard is what watches over a deployment once it succeeded; nil for nothing.
+	Guard *Guard `json:"guard,omitempty"`
+	// Why is what a rollback that came by itself came from, "" for any other.
+	Why string `json:"why,omitempty"`
 }
 
 // Way is a manner of going back.
@@ -121,6 +125,12 @@ type Inspected interface {
 // error stands against it too.
 type Vetted interface {
 	Vet(ctx context.Context, a Artefact) ([]string, error)
+}
+
+// Dated is a Deployer that can tell when an artefact's newest change was made: the
+// time of its commit. It gives an Error of kind NotFound where that is not known.
+type Dated interface {
+	Committed(ctx context.Context, a Artefact) (time.Time, error)
 }
 
 // Lacking is a Provider that can try whether the secrets that it will need can be

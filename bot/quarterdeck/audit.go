@@ -25,12 +25,23 @@ type verifyCmd struct {
 	Against []string `help:"A further checkpoint, as posted to the audit channel, or a file of them." sep:"none"`
 	Export  string   `help:"Verify this file, which audit export wrote, instead of the database; - reads standard input. It needs no configuration." placeholder:"FILE"`
 	Archive string   `help:"Check the archived segments in this folder too, as the beginning of the log; with --key and without a configuration, by themselves." placeholder:"DIR" type:"path"`
+	Copy    bool     `help:"Check the copy that [audit.copy] has made, by itself and against the database."`
 	Key     string   `help:"With --export or for an archive by itself: the public key of the checkpoints, which lies beside the audit key as FILE.pub." placeholder:"FILE" type:"path"`
 	JSON    bool     `help:"Print the report as JSON." name:"json"`
 }
 
 // verify verifies the database, or an export.
 func (v verifyCmd) verify(ctx context.Context) (audit.Report, error) {
+	if v.Copy {
+		if v.Archive != "" || v.Key != "" || v.Export != "" {
+			return audit.Report{}, bot.Errorf(bot.Invalid, "--copy stands alone, or with --against; the configuration says where the copy is")
+		}
+		c, err := v.load()
+		if err != nil {
+			return audit.Report{}, err
+		}
+		return app.VerifyCopy(ctx, c, tables(), app.Options{Version: version()}, v.Against)
+	}
 	if v.Archive != "" && v.Key != "" && v.Export == "" {
 		return app.VerifyArchive(ctx, v.Archive, v.Key, v.Against)
 	}

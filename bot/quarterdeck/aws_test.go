@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,11 @@ func TestAWS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write("config.toml", string(raw)+strings.ReplaceAll(awsConfig, "URL", fake.URL()))
-	s.serve("config.toml", "q.sock", "", "AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret, "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
+	fake.Bucket("audit-logs", true)
+	s.write("config.toml", strings.Replace(string(raw), "[chat.terminal]", "[audit.copy]\nprovider = \"prod_aws\"\nbucket = \"audit-logs\"\nprefix = \"qd/\"\nretain = \"400d\"\n[chat.terminal]", 1)+strings.ReplaceAll(awsConfig, "URL", fake.URL()))
+	aws := []string{"AWS_ACCESS_KEY_ID=" + id, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull}
+	s.serve("config.toml", "q.sock", "", aws...)
 	says := func(line string, code int, want ...string) {
 		t.Helper()
 		a := s.ask(line)
@@ -77,6 +80,24 @@ func TestAWS(t *testing.T) {
 			t.Errorf("AWS was not told who acts: %+v", a)
 		}
 	}
+	s.until("the log to be copied", func() bool { return len(fake.Objects("audit-logs")) > 0 })
+	verify := func(code int, want string) {
+		t.Helper()
+		cmd := exec.Command(s.bin, "audit", "verify", "--copy", "--config", "config.toml")
+		cmd.Dir, cmd.Env = s.dir, s.environ(aws...)
+		out, _ := cmd.CombinedOutput() // how it ended is looked at below
+		if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(flat(string(out)), want) {
+			t.Errorf("audit verify --copy ends with %d and says\n%s\nwant %d and %q", got, out, code, want)
+		}
+	}
+	verify(0, "the audit log is intact: ")
+	for key, o := range fake.Objects("audit-logs") {
+		if o.Mode != "COMPLIANCE" || time.Until(o.Until) < 399*24*time.Hour || !strings.HasPrefix(key, "qd/audit-") {
+			t.Errorf("%s is kept as %s until %v", key, o.Mode, o.Until)
+		}
+		fake.Tamper("audit-logs", key, []byte("nothing"))
+	}
+	verify(1, "there is no copy of the audit log in s3://audit-logs/qd/ that can be read; it holds 1 segment")
 	log, err := os.ReadFile(s.path("bot.log"))
 	if err != nil || strings.Contains(string(log), secret) {
 		t.Errorf("the secret stands in the log (%v)", err)

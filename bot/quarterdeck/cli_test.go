@@ -40,6 +40,7 @@ func shellLines() []shellLine {
 		{"dev", "restart shop prod", 4}, {"dev", "cancel", 0}, {"dev", "restart shop staging", 0},
 		{"dev", "scale shop staging 3", 0}, {"guest", "scale shop staging 4", 3}, {"dev", "scale shop staging 0", 2},
 		{"oncall", `deploy shop v3 prod --break-glass "nobody answers"`, 0}, {"oncall", "review", 3}, {"sre", "review", 0},
+		{"sre", "digest daily", 0}, {"dev", "digest daily", 3},
 		{"dev", "lock shop staging", 0}, {"oncall", "deploy shop v3 staging", 3}, {"dev", "unlock shop staging", 0},
 		{"sre", "freeze add staging --reason moving", 0}, {"dev", "freeze list", 0}, {"dev", "freeze add prod", 3}, {"sre", "freeze end 1", 0},
 		{"sre", "halt --reason moving", 0}, {"dev", "reindex shop staging orders", 3}, {"dev", "resume", 3}, {"sre", "resume", 0},

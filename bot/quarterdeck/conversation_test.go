@@ -122,7 +122,7 @@ func setStage(env *testscript.Env) error {
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "10s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
 	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "10s" }`, argv("scale"), argv("current"))
-	text := strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
+	text := strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "LOGS", fmt.Sprintf(`{ provider = "platform", argv = %s }`, argv("logs")), "os:UID", fmt.Sprintf("os:%d", os.Getuid())).Replace(stageConfig)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -163,6 +163,7 @@ func cast() map[string]command {
 		"serve": serve, "quit": quit, "reload": reloadBot, "kill9": kill9, "rewrite": rewrite,
 		"together": together, "flood": flood, "says": says, "await": await, "await-file": awaitFile, "tail": tail,
 		"fault": fault, "mend": mend, "acting": acting, "outside": outside, "capacity": setCapacity, "live": live, "effects": effects, "sql": runSQL, "edit": edit, "set-aside": setAside, "put-back": putBack,
+		"with-metrics": withMetrics, "prometheus": tellPrometheus,
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "anywhere": anywhere, "hostile": hostile, "spoil": spoil,
 		"keep-secret": keepSecret, "code": oneTimeCode, "wrong-code": wrongCode, "kept-nowhere": keptNowhere,

@@ -68,7 +68,7 @@ func newStage(t *testing.T) *stage {
 	deploy := fmt.Sprintf(`{ provider = "platform", argv = %s, rollback = %s, restart = %s, current = %s, releases = %s, kill_after = "20s" }`,
 		argv("deploy"), argv("rollback"), argv("restart"), argv("current"), argv("releases"))
 	scale := fmt.Sprintf(`{ provider = "platform", argv = %s, current = %s, min = 1, max = 8, step = 4, kill_after = "20s" }`, argv("scale"), argv("current"))
-	s.write("config.toml", strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "os:UID", fmt.Sprintf("os:%d", os.Getuid()),
+	s.write("config.toml", strings.NewReplacer("DEPLOY", deploy, "SCALE", scale, "LOGS", fmt.Sprintf(`{ provider = "platform", argv = %s }`, argv("logs")), "os:UID", fmt.Sprintf("os:%d", os.Getuid()),
 		`dir = "platform"`, "dir = \"platform\"\nboot_id = \"boot_id\"").Replace(stageConfig))
 	if onServer(t) {
 		s.useServer()

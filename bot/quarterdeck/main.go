@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"quarterdeck/adapters"
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/bot"
 	"quarterdeck/bot/app"
@@ -44,6 +45,8 @@ type cli struct {
 	Audit    auditCmd    `cmd:"" help:"Verify, export or follow the audit log."`
 	DB       dbCmd       `cmd:"" name:"db" help:"Back up or restore the bot's own database."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	BackupManifest backupManifestCmd `cmd:"" name:"backup-manifest" help:"Write down what a backup that was just made holds, for restore tests."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -84,8 +87,10 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
 func main() {
-	if code, handled := execprovider.Main(os.Args[1:]); handled {
-		os.Exit(code)
+	for _, helper := range []func([]string) (int, bool){execprovider.Main, backupprovider.Main} {
+		if code, handled := helper(os.Args[1:]); handled {
+			os.Exit(code)
+		}
 	}
 	os.Exit(start(os.Args[1:]))
 }

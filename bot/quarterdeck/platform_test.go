@@ -44,6 +44,20 @@ func stagePlatform(verb string, component ...string) (code int) {
 		count := stageCount(env)
 		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"version": string(live), "running": count, "healthy": count, "desired": count, "deploying": string(deploying)})
 		return 0
+	case "logs": // ENV/log, a line a second until now
+		if there("silent") {
+			return say(1, "failed", "the platform does not answer")
+		}
+		text, _ := os.ReadFile(at("log")) // none is empty
+		written := strings.Split(strings.TrimSpace(string(text)), "\n")
+		lines := []map[string]any{}
+		for i, line := range written {
+			if line != "" {
+				lines = append(lines, map[string]any{"at": time.Now().Add(time.Duration(i-len(written)) * time.Second), "stream": "web-1", "text": line})
+			}
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"lines": lines})
+		return 0
 	case "releases":
 		var all []map[string]any
 		for n, v := range []string{"v1", "v2", "v3", "v4"} {
@@ -173,19 +187,36 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
 targets = ["shop/*"]
+flags = ["*/*"]
 [[grant]]
 roles = ["developer", "sre"]
 permissions = ["audit"]
 [[grant]]
+roles = ["developer", "sre"]
+permissions = ["flag.*"]
+flags = ["*/*"]
+[[grant]]
 roles = ["sre"]
 permissions = ["run.cancel", "release.override", "scale", "scale.override", "break-glass", "run.read", "lock", "lock.steal", "freeze", "freeze.override", "halt", "totp.reset"]
 targets = ["shop/*"]
+flags = ["*/*"]
 [[grant]]
 roles = ["visitor"]
 permissions = ["status"]
 targets = ["shop/staging"]
+[[digest]]
+name = "daily"
+at = "0 9 29 2 *" # no test waits for it
+channel = "file:digests.txt"
+[[grant]]
+persons = ["digest:daily"]
+permissions = ["digest", "history", "status", "run.read", "audit"]
+targets = ["shop/*"]
+[[grant]]
+roles = ["sre"]
+permissions = ["digest"]
 [[require]]
 permissions = ["deploy", "restart", "scale"]
 targets = ["*/prod"]
@@ -199,13 +230,19 @@ approvals = { count = 1, from = ["sre"] }
 type = "exec"
 dir = "platform"
 retry_after = "50ms"
+[provider.embedded]
+type = "flags"
+rings = [{ name = "internal", attribute = "email", ends_with = ["@example.com"] }, { name = "beta", attribute = "plan", in = ["beta"] }]
 
 [service.shop.staging]
 deploy = DEPLOY
 scale = SCALE
+flags = { provider = "embedded", keys = ["file:keys/shop-staging"] }
 [service.shop.prod]
 deploy = DEPLOY
 scale = SCALE
+logs = LOGS
+flags = { provider = "embedded", keys = ["file:keys/shop-prod"] }
 
 [auth]
 totp_key = "file:keys/totp.key"

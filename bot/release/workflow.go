@@ -240,6 +240,15 @@ func (w *Workflow) Timing(t bot.Target) bot.Timing {
 	return bot.DefaultTiming
 }
 
+// Sequels implements bot.Follower: a deployment with a guard is watched.
+func (w *Workflow) Sequels(s bot.Spec) ([]bot.Sequel, error) {
+	d, err := body(s)
+	if err != nil || d.Guard == nil || d.Action != provider.Deploy {
+		return nil, err
+	}
+	return baking(s, d)
+}
+
 // Settle implements bot.Settler: what went live is noted, what had been live
 // before in any case, and what a rollback left is marked bad.
 func (w *Workflow) Settle(r bot.Run, p bot.Progress, at time.Time) ([]bot.Document, error) {
@@ -250,7 +259,11 @@ func (w *Workflow) Settle(r bot.Run, p bot.Progress, at time.Time) ([]bot.Docume
 	if d.Action == provider.Restart {
 		return nil, nil
 	}
-	entry := Entry{Artefact: d.To, Before: d.From, Run: r.Number, Person: r.Call.Who.Person, Action: d.Action, At: at}
+	who, reason := r.Call.Who.Person, r.Call.Reason
+	if d.Why != "" { // nobody typed it
+		who, reason = who+", by itself", d.Why
+	}
+	entry := Entry{Artefact: d.To, Before: d.From, Run: r.Number, Person: who, Action: d.Action, At: at}
 	if p.State != bot.OpSucceeded {
 		entry.Artefact = provider.Artefact{}
 	}
@@ -260,7 +273,7 @@ func (w *Workflow) Settle(r bot.Run, p bot.Progress, at time.Time) ([]bot.Docume
 	}
 	docs := []bot.Document{live}
 	if p.State == bot.OpSucceeded && d.Action == provider.Rollback && d.From.ID != "" && d.From.ID != d.To.ID {
-		bad, err := BadDocument(d.Target, Mark{Artefact: d.From, Run: r.Number, Person: r.Call.Who.Person, Reason: r.Call.Reason, At: at})
+		bad, err := BadDocument(d.Target, Mark{Artefact: d.From, Run: r.Number, Person: who, Reason: reason, At: at})
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (r *Router) commit(ctx context.Context, c bot.Call, rec *bot.Record, card b
 	}
 	// Without a key of its own in the outbox: a reply is never edited.
 	out := store.Outgoing{Channel: c.Channel, Thread: c.Thread, Version: card.Version, Card: body, Created: c.At, NextAt: c.At}
-	if private {
+	if private && !c.Who.Account.IsClock() { // which has no eyes: what it gets is for its channel
 		out.To = c.Who.Account
 	}
 	err = r.Store.Update(ctx, func(tx store.Tx) error {

@@ -142,6 +142,10 @@ func (r *Router) Receive(ctx context.Context, m bot.Message) (bot.Receipt, error
 		return bot.Receipt{}, &bot.Error{Op: "router.receive", Kind: bot.Unavailable, Say: "the bot is stopping; please repeat it in a moment"}
 	default:
 	}
+	if m.Account.IsClock() { // only Due speaks for it
+		return bot.Receipt{}, bot.Errorf(bot.Denied, "no network speaks for the clock")
+	}
+	m.Until = time.Time{}
 	if m.Received.IsZero() {
 		m.Received = r.Clock.Now()
 	}
@@ -428,7 +432,7 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 	if ahead := m.Received.Sub(c.At); ahead >= r.Stale { // how old it is cannot be known
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: the clock was set back by %s since it was received; please repeat it if it is still wanted", ahead.Round(time.Second)))
 	}
-	if age := c.At.Sub(m.Received); age >= r.Stale {
+	if age := c.At.Sub(m.Received); age >= r.Stale && !c.At.Before(m.Until) {
 		return r.refuse(ctx, c, bot.Ask{}, bot.Decision{}, bot.Errorf(bot.Timeout, "not run: it was received %s ago; please repeat it if it is still wanted", age.Round(time.Second)))
 	}
 	who, err := r.Directory.Identify(ctx, m.Account, m.Standing)

@@ -89,7 +89,7 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		return nil // too late to call; whoever comes next looks first
 	}
 	handle := c.run.Handle
-	handle.Interrupted = interrupted
+	handle.Interrupted, handle.Aside = interrupted, c.run.Aside
 	cancelling := c.run.CancelBy != "" && !c.run.CancelOK && !interrupted
 	var p bot.Progress
 	err = guarded(c.run.Plan.Spec.Kind, func() (err error) {
@@ -110,8 +110,8 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 	// What a call brought is written also when the engine is told to stop.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer done()
-	fence := c.run.Fence
-	return e.modify(ctx, c.row.Number, func(tx store.Tx, c *current) error {
+	fence, row := c.run.Fence, c.row.Number
+	err = e.modify(ctx, row, func(tx store.Tx, c *current) error {
 		if c.run.Fence != fence || c.run.State.Settled() {
 			return errStale
 		}
@@ -122,8 +122,21 @@ func (e *Engine) advance(ctx context.Context, c *current) error {
 		case cancelling:
 			return e.cancelAsked(tx, c, handle)
 		}
+		if err := keep(tx, p.Documents); err != nil {
+			return err
+		}
 		return e.progressed(tx, c, wf, handle, p)
 	})
+	if errors.Is(err, errMoved) {
+		err = e.modify(ctx, row, func(tx store.Tx, c *current) error {
+			if c.run.Fence != fence || c.run.State.Settled() {
+				return errStale
+			}
+			c.row.Owner, c.row.Lease = "", time.Time{}
+			return e.callFailed(ctx, tx, c, bot.Errorf(bot.Busy, "it was changed at the same moment"), failedCall{wf, timing, interrupted, cancelling})
+		})
+	}
+	return err
 }
 
 // timingOf gives the timing that a workflow declares, or the default.
@@ -142,7 +155,7 @@ func timingOf(wf bot.Workflow, t bot.Target) bot.Timing {
 // progressed notes what one look brought.
 func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Handle, p bot.Progress) error {
 	r := &c.run
-	h.Interrupted = false
+	h.Interrupted, h.Aside = false, false
 	p.Text, p.Link, p.Check = e.Recorder.Redact(p.Text), e.Recorder.Redact(p.Link), e.Recorder.Redact(p.Check)
 	p.Parts = slices.Clone(p.Parts)
 	for i := range p.Parts {
@@ -161,7 +174,15 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	if p.State.Settled() {
 		return e.conclude(tx, c, wf, p)
 	}
+	if p.State == bot.OpWorking && r.Aside && p.Text == "" {
+		p.Text = was.Text // what keeps it from going on is not told of again and again
+	}
+	docs := len(p.Documents)
+	p.Documents = nil
 	r.Progress = p
+	if err := e.giveSlot(tx, c); err != nil {
+		return err
+	}
 	next := p.Next
 	if next <= 0 {
 		next = defaultNext
@@ -170,7 +191,7 @@ func (e *Engine) progressed(tx store.Tx, c *current, wf bot.Workflow, h bot.Hand
 	if r.CancelBy != "" && !r.CancelOK {
 		r.WakeAt = e.Clock.Now()
 	}
-	if (was.Text != p.Text && p.Text != "" || was.State != p.State && told(p.State)) && r.Steps < maxSteps {
+	if docs > 0 || (was.Text != p.Text && p.Text != "" || was.State != p.State && told(p.State)) && r.Steps < maxSteps {
 		r.Steps++
 		rec := bot.Record{Kind: bot.Step, Detail: map[string]string{"state": string(p.State)}, Text: map[string]string{"progress": p.Text}}
 		if err := e.record(tx, r, rec); err != nil {
@@ -196,7 +217,11 @@ func samePercent(a, b *int) bool {
 // conclude ends a run with what its provider said.
 func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progress) error {
 	r := &c.run
+	p.Documents = nil
 	r.Progress = p
+	if err := e.tellDirectly(tx, r, p); err != nil {
+		return err
+	}
 	var (
 		state bot.RunState
 		kind  bot.RecordKind
@@ -225,6 +250,9 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	if err == nil && state == bot.Succeeded {
 		next, err = stated(wf, r.Plan.Spec)
 	}
+	if err == nil && state == bot.Failed {
+		next, err = responses(wf, r)
+	}
 	if err != nil {
 		state, kind = bot.Unknown, bot.UnknownKind
 		r.Result = fmt.Sprintf("the provider says %s, and what that means could not be noted (%s); look at the provider itself for %s", p.State, bot.Sentence(err, r.Call.ID), r.Handle.Key)
@@ -235,7 +263,17 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 	rec := bot.Record{Kind: kind, Detail: map[string]string{"operation": string(p.State), "key": r.Handle.Key}}
 	if state != bot.Succeeded {
 		remind(r, wf, state)
-		return e.settle(tx, c, state, rec, docs)
+		if state != bot.Failed {
+			next = nil
+		}
+		children, err := e.expecting(tx, r, next, e.Clock.Now())
+		if err != nil {
+			return err
+		}
+		if err := e.settle(tx, c, state, rec, docs); err != nil {
+			return err
+		}
+		return e.follow(tx, r, children)
 	}
 	old, err := e.outdated(tx, r)
 	if err != nil {
@@ -252,6 +290,9 @@ func (e *Engine) conclude(tx store.Tx, c *current, wf bot.Workflow, p bot.Progre
 		return err
 	}
 	if err := e.supersede(tx, r); err != nil {
+		return err
+	}
+	if err := e.wakeBaking(tx, r); err != nil {
 		return err
 	}
 	return e.follow(tx, r, children)

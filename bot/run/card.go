@@ -177,6 +177,10 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
 	case bot.Running:
 		card.Title = title("running")
+		if r.Aside { // it may be for hours, and nobody needs to wait for it
+			card.Title, card.Phase = title("under way"), bot.PhaseDone
+			card.Fields = append(card.Fields, bot.Field{Name: "to stop it here", Value: "cancel " + number})
+		}
 		card.Progress = &bot.Gauge{Percent: r.Progress.Percent, Text: r.Progress.Text}
 		card.Link = r.Progress.Link
 		card.Buttons = []bot.Button{{Label: "Cancel", Line: "cancel " + number}}
@@ -189,7 +193,7 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 		if r.Plan.Undo != "" {
 			card.Fields = append(card.Fields, bot.Field{Name: "undo", Value: r.Plan.Undo})
 		}
-		if r.Plan.Undo != "" && !r.Plan.WayBack { // to undo a way back takes more thought than a tap
+		if r.Plan.Undo != "" && !r.Plan.WayBack && !goesBack(r) { // to undo a way back takes more thought than a tap
 			label := "Undo"
 			if strings.HasPrefix(r.Plan.Undo, "rollback ") {
 				label = "Roll back"
@@ -226,6 +230,9 @@ func (e *Engine) runCard(r *bot.Run) bot.Card {
 	card.Footer = strings.Join(nonEmpty(card.Footer, e.who(r)), "; ")
 	return card
 }
+
+// goesBack reports whether an automatic return leaves a release.
+func goesBack(r *bot.Run) bool { return r.Plan.Returning && r.Call.Command == "rollback" }
 
 // twice has whoever presses a button that changes something asked once more, where
 // the rules ask for a confirmation before anything changes there. The
@@ -266,6 +273,9 @@ func settledCard(r *bot.Run, title string, o bot.Outcome, t bot.Tone) bot.Card {
 // who says who stands behind a run.
 func (e *Engine) who(r *bot.Run) string {
 	s := "asked by " + r.Call.Who.Name()
+	if r.Parent != 0 {
+		s = fmt.Sprintf("by itself after #%d, asked by %s", r.Parent, r.Call.Who.Name())
+	}
 	var yes []string
 	for _, a := range r.Approvals {
 		if a.Digest == r.Digest {

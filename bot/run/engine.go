@@ -51,6 +51,8 @@ type Config struct {
 	// Guards, when set, says what stands against a run at a time, as a reader
 	// shows it: locks, freezes, a halt.
 	Guards func(rd store.Reader, r *bot.Run, at time.Time) ([]bot.Obstacle, error)
+	// Direct, when set, gives the places where a person is told something directly.
+	Direct func(person string) []store.Outgoing
 	// InForce, when set, gives an Error that wraps ErrOutdated when a reader shows
 	// other rules in force than those that the engine works by.
 	InForce func(r store.Reader) error
@@ -264,7 +266,10 @@ func (e *Engine) work(ctx context.Context, row store.RunRow) {
 		case bot.Queued:
 			err = e.admitIfInForce(ctx, c)
 		case bot.Running, bot.Cancelling:
-			err = e.advance(ctx, c)
+			var held bool
+			if held, err = e.slotBack(ctx, c); held && err == nil {
+				err = e.advance(ctx, c)
+			}
 		}
 	}
 	if errors.Is(err, errStale) || c != nil && c.run.State.Settled() {

@@ -137,7 +137,7 @@ func (e *Engine) rewind(tx store.Tx, now time.Time) error {
 func (e *Engine) hurryCards(ctx context.Context, now time.Time) {
 	var cards []store.Outgoing
 	err := e.Store.View(ctx, func(rd store.Reader) (err error) {
-		cards, err = rd.OutgoingDue(now.Add(100*365*24*time.Hour), "", maxOpen)
+		cards, err = rd.OutgoingDue(now.Add(100*365*24*time.Hour), "", nil, maxOpen)
 		return err
 	})
 	late := cards[:0]

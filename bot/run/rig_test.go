@@ -214,6 +214,8 @@ type rig struct {
 	people *people
 	policy *auth.Policy
 	far    *providertest.Infrastructure
+	judge  *providertest.Judge
+	guards map[string]*provider.Guard // of targets, by name
 
 	mu       sync.Mutex
 	messages int
@@ -228,7 +230,7 @@ func newRig(t testing.TB, far func(bot.Clock) *providertest.Infrastructure) *rig
 
 func newRigIn(t tb, dir string, far func(bot.Clock) *providertest.Infrastructure) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &offset{}, ids: bottest.NewIDs("id"), people: newPeople(), drill: &drill{}}
+	r := &rig{t: t, clock: &offset{}, ids: bottest.NewIDs("id"), people: newPeople(), drill: &drill{}, judge: providertest.NewJudge("errors", "latency")}
 	if far == nil {
 		far = providertest.NewFriendly
 	}
@@ -345,7 +347,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	bindings := map[bot.Target]provider.Bindings{}
 	for _, name := range targets() {
-		bindings[target(name)] = provider.Bindings{Deploy: hooked{r.far.Deployer(target(name)), h.hooks},
+		bindings[target(name)] = provider.Bindings{Guard: r.guards[name], Deploy: hooked{r.far.Deployer(target(name)), h.hooks},
 			Scale: sizing{r.far.Scaler(target(name)), h.hooks}, Bounds: map[string]provider.Bounds{"": {Min: 1, Max: most, Step: step, Zero: true}}}
 	}
 	catalog := provider.NewCatalog([]string{"free", "asks", "two", "ticket", "prod"}, bindings)
@@ -367,7 +369,7 @@ func (r *rig) host(changes ...func(*run.Config)) *host {
 		change(&c)
 	}
 	h.Engine = run.New(c)
-	all := []bot.Command{deploy.New(catalog, h.ledger, h), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
+	all := []bot.Command{deploy.New(catalog, h.ledger, h, r.judge, r.clock), rollback.New(catalog, h.ledger, h), restart.New(catalog, h.ledger),
 		scale.New(catalog, h), confirm.New(h), approve.New(h), deny.New(h), review.New(h), cancel.New(h), r.drill.command()}
 	for _, cmd := range all {
 		h.commands[cmd.Name] = cmd

@@ -23,7 +23,20 @@ func stated(wf bot.Workflow, s bot.Spec) (list []bot.Sequel, err error) {
 	return list, err
 }
 
-// expecting makes the runs that come after r, which succeeds at a time, and has
+// responses gives what comes by itself after r, which failed.
+func responses(wf bot.Workflow, r *bot.Run) (list []bot.Sequel, err error) {
+	a, ok := wf.(bot.Responder)
+	if !ok {
+		return nil, nil
+	}
+	err = guarded(r.Plan.Spec.Kind+".responses", func() (err error) {
+		list, err = a.Responses(*r)
+		return err
+	})
+	return list, err
+}
+
+// expecting makes the runs that come after r, which ends at a time, and has
 // r's result tell of them. They are written by follow, once r has ended.
 func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.Time) ([]*current, error) {
 	children := make([]*current, 0, len(list))
@@ -34,8 +47,12 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 		}
 		call := r.Call
 		call.Message, call.Bound, call.Line, call.Override, call.BreakGlass = "", "", s.Line, "", ""
+		ask := r.Ask
+		if s.Verb != "" {
+			call.Command, ask.Permission = s.Verb, s.Permission
+		}
 		child := bot.Run{
-			Number: number, Parent: r.Number, State: bot.Queued, Call: call, Ask: r.Ask,
+			Number: number, Parent: r.Number, State: bot.Queued, Call: call, Ask: ask,
 			Plan: s.Plan, Digest: s.Plan.Spec.Digest(), Created: at, NotBefore: at.Add(s.After), WakeAt: at.Add(s.After),
 			// Who agreed to the parent agreed to this.
 			Decision: bot.Decision{Allowed: true, Rule: r.Decision.Rule, Require: r.Decision.Require},
@@ -44,12 +61,16 @@ func (e *Engine) expecting(tx store.Tx, r *bot.Run, list []bot.Sequel, at time.T
 			child.Places = append(child.Places, bot.Place{Channel: p.Channel, Thread: p.Thread})
 		}
 		children = append(children, &current{run: child})
+		if s.After == 0 {
+			tell(r, fmt.Sprintf("#%d follows by itself: %s", number, s.Plan.Summary))
+			continue
+		}
 		tell(r, fmt.Sprintf("at %s #%d will %s", bot.Moment(child.NotBefore), number, s.Plan.Summary))
 	}
 	return children, nil
 }
 
-// follow writes the sequels of r, which succeeded, in the same commit.
+// follow writes the sequels of r, which ended, in the same commit.
 func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 	for _, c := range children {
 		child := &c.run
@@ -70,7 +91,8 @@ func (e *Engine) follow(tx store.Tx, r *bot.Run, children []*current) error {
 
 // outdated gives the sequels of earlier runs that wait to set what r sets.
 func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
-	if r.Plan.Subject == "" {
+	subjects := subjectsOf(r)
+	if len(subjects) == 0 {
 		return nil, nil
 	}
 	rows, err := tx.Runs(bot.RunFilter{Target: r.Ask.Target, State: bot.Queued, Limit: maxQueue})
@@ -83,11 +105,19 @@ func (e *Engine) outdated(tx store.Tx, r *bot.Run) ([]*current, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.run.Pending() && c.run.Plan.Subject == r.Plan.Subject && row.Number != r.Number && !row.Holds {
+		if c.run.Pending() && slices.Contains(subjects, c.run.Plan.Subject) && row.Number != r.Number && !row.Holds {
 			old = append(old, c)
 		}
 	}
 	return old, nil
+}
+
+// subjectsOf names the values that a run sets.
+func subjectsOf(r *bot.Run) []string {
+	if r.Plan.Subject == "" {
+		return r.Plan.Subjects
+	}
+	return append(slices.Clip(r.Plan.Subjects), r.Plan.Subject)
 }
 
 // supersede ends the sequels that r, which has ended with success, has taken the
@@ -143,11 +173,11 @@ func missed(r *bot.Run) {
 // when its asker has since lost that right or was disabled, when a rule came that
 // denies it, and past a lock of somebody else, a freeze and a halt. It pre-empts
 // nobody, any person with the right to may cancel it before its time, and
-// whatever it passes is told on its card and recorded as an override. Any other
-// sequel needs the right anew.
+// whatever it passes is told on its card and recorded as an override. What only
+// watches needs no right either. Any other sequel needs the right anew.
 func (e *Engine) verifySequel(ctx context.Context, c *current, wf bot.Workflow) error {
 	r := &c.run
-	if !r.Plan.Returning {
+	if !r.Plan.Returning && !r.Plan.Watches {
 		asker, err := e.asker(ctx, r)
 		if err != nil {
 			return e.refuse(ctx, c, err)
@@ -155,7 +185,7 @@ func (e *Engine) verifySequel(ctx context.Context, c *current, wf bot.Workflow) 
 		if d := e.Policy.Decide(e.request(r, asker)); !d.Allowed {
 			return e.refuse(ctx, c, Refusal(d))
 		}
-	} else if against := e.lostRight(ctx, r); against != nil {
+	} else if against := e.lostRight(ctx, r); against != nil && r.Plan.Returning {
 		r.Plan.Obstacles = append(slices.Clip(r.Plan.Obstacles), c.found(r.Plan.Obstacles, against)...)
 	}
 	err := guarded(r.Plan.Spec.Kind+".check", func() error {
@@ -217,8 +247,8 @@ func (e *Engine) lookLater(ctx context.Context, c *current, why error) error {
 }
 
 // descent checks within tx, before a sequel's intent is committed, that its
-// parent's Spec states it, and that the parent was asked for, agreed to,
-// carried out and followed by it, as the log tells.
+// parent's Spec states it, and that the parent was asked for, agreed to, ended
+// so that it comes, and was followed by it, as the log tells.
 func (e *Engine) descent(tx store.Tx, c *current, asked []bot.Record) error {
 	r := &c.run
 	row, found, err := tx.Run(r.Parent)
@@ -240,18 +270,22 @@ func (e *Engine) descent(tx store.Tx, c *current, asked []bot.Record) error {
 	if err := e.agreed(p, records, false); err != nil {
 		return err
 	}
-	var started, succeeded time.Time
+	end, word := bot.SucceededKind, "succeeded"
+	if p.State == bot.Failed {
+		end, word = bot.FailedKind, "failed"
+	}
+	var started, ended time.Time
 	for _, rec := range records {
 		switch {
 		case rec.Spec != p.Digest:
 		case rec.Kind == bot.Started:
 			started = rec.At
-		case rec.Kind == bot.SucceededKind:
-			succeeded = rec.At
+		case rec.Kind == end:
+			ended = rec.At
 		}
 	}
-	if p.State != bot.Succeeded || started.IsZero() || succeeded.IsZero() {
-		return forged(r, "no record says that #%d, which it follows, succeeded", r.Parent)
+	if p.State != bot.Succeeded && p.State != bot.Failed || started.IsZero() || ended.IsZero() {
+		return forged(r, "no record says that #%d, which it follows, %s", r.Parent, word)
 	}
 	told := ""
 	for _, rec := range asked {
@@ -267,6 +301,9 @@ func (e *Engine) descent(tx store.Tx, c *current, asked []bot.Record) error {
 		return bot.Errorf(bot.Internal, "this version does not know %s", p.Plan.Spec.Kind)
 	}
 	list, err := stated(wf, p.Plan.Spec)
+	if p.State == bot.Failed {
+		list, err = responses(wf, p)
+	}
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,9 @@ func (e *Engine) finish(tx store.Tx, c *current, state bot.RunState, rec bot.Rec
 	if err := e.show(tx, r); err != nil {
 		return err
 	}
+	if err := e.tellOfClock(tx, r); err != nil {
+		return err
+	}
 	c.ended = append(c.ended, *r)
 	return e.put(tx, c)
 }

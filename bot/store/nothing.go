@@ -37,5 +37,7 @@ func (nothing) Document(_, _ string) (d bot.Document, found bool, e error)   { r
 func (nothing) Documents(_, _ string, _ int, _ bool) ([]bot.Document, error) { return nil, nil }
 func (nothing) Bodies(Shelf, string, int) ([]Body, error)                    { return nil, nil }
 func (nothing) Unfinished(int) ([]Inbound, error)                            { return nil, nil }
-func (nothing) OutgoingDue(time.Time, string, int) ([]Outgoing, error)       { return nil, nil }
-func (nothing) NextOutgoing() (at time.Time, found bool, err error)          { return at, false, nil }
+func (nothing) OutgoingDue(time.Time, string, []bot.ChannelID, int) ([]Outgoing, error) {
+	return nil, nil
+}
+func (nothing) NextOutgoing() (at time.Time, found bool, err error) { return at, false, nil }

@@ -163,8 +163,10 @@ type Reader interface {
 	Unfinished(limit int) ([]Inbound, error)
 	// OutgoingDue gives up to limit cards whose NextAt has come, by ID. Of
 	// ordered cards only the first of each channel is given. Channels on which
-	// somebody other than owner has a claim at now are left out; see Claim.
-	OutgoingDue(now time.Time, owner string, limit int) ([]Outgoing, error)
+	// somebody other than owner has a claim at now are left out, see Claim, and so
+	// are those in except: however much waits for them, it hides nothing that is
+	// due elsewhere.
+	OutgoingDue(now time.Time, owner string, except []bot.ChannelID, limit int) ([]Outgoing, error)
 	// NextOutgoing gives the earliest NextAt of what OutgoingDue could give,
 	// whoever has claims.
 	NextOutgoing() (at time.Time, found bool, err error)
@@ -217,6 +219,10 @@ type Tx interface {
 	// Postpone sets when to try again and how often was tried.
 	Postpone(id int64, next time.Time, tries int) error
 }
+
+// User is implemented by a provider that keeps what it has in the bot's own store.
+// Use is called once, before the bot works by it.
+type User interface{ Use(s Store) }
 
 // Type is one row of the table of stores. Open is given what follows
 // "SCHEME:" in the configured database.

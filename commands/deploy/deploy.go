@@ -14,8 +14,8 @@ import (
 )
 
 // New makes the command.
-func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs) bot.Command {
-	d := planner{catalog: c, ledger: l, runs: runs}
+func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs, judge provider.Judge, clock bot.Clock) bot.Command {
+	d := planner{catalog: c, ledger: l, runs: runs, judge: judge}
 	return bot.Command{
 		Name:    "deploy",
 		Summary: "bring a version to an environment",
@@ -30,7 +30,7 @@ func New(c *provider.Catalog, l *release.Ledger, runs bot.Runs) bot.Command {
 		Permission: bot.MayDeploy,
 		Resolve:    release.Resolve(bot.MayDeploy),
 		Plan:       d.plan,
-		Workflows:  release.Workflows("deploy", c, l),
+		Workflows:  append(release.Workflows("deploy", c, l), release.NewBake(l, judge, clock)),
 	}
 }
 
@@ -38,6 +38,7 @@ type planner struct {
 	catalog *provider.Catalog
 	ledger  *release.Ledger
 	runs    bot.Runs
+	judge   provider.Judge
 }
 
 func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
@@ -67,8 +68,9 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if err != nil {
 		return bot.Plan{}, err
 	}
+	guard, watch, blind := d.guard(ctx, t, live.Artefact, marks, noop == "")
 	spec, err := bot.NewSpec(release.Kind("deploy", d.catalog, t), "deploy", t, []bot.Resource{t.Resource()},
-		provider.Deployment{Action: provider.Deploy, Target: t, From: live.Artefact.Identity(), To: to.Identity()})
+		provider.Deployment{Action: provider.Deploy, Target: t, From: live.Artefact.Identity(), To: to.Identity(), Guard: guard})
 	if err != nil {
 		return bot.Plan{}, err
 	}
@@ -79,7 +81,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 	if noop == "" {
 		order = append(order, release.Vet(ctx, deployer, to)...)
 	}
-	warnings := slices.Clone(preview.Warnings)
+	warnings := append(slices.Clone(preview.Warnings), blind...)
 	if live.Deploying != "" {
 		warnings = append(warnings, live.Deploying+" is being deployed there now")
 	}
@@ -92,7 +94,7 @@ func (d planner) plan(ctx context.Context, c bot.Call) (bot.Plan, error) {
 		Guarded:       true,
 		Preconditions: release.Facts(d.catalog, t, live.Artefact),
 		Summary:       summary,
-		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, preview.Fields...),
+		Preview:       append([]bot.Field{{Name: "now", Value: live.Artefact.Label()}, {Name: "new", Value: to.Label()}}, append(preview.Fields, watch...)...),
 		Warnings:      warnings,
 		Obstacles:     append(order, release.Obstacles(t, to, preview.Contains, marks)...),
 		Undo:          fmt.Sprintf("rollback %s %s", t.Service, t.Environment),

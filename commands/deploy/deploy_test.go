@@ -65,7 +65,7 @@ func newStage(t *testing.T) (*stage, *mixed) {
 	m := &mixed{Deployer: far.Deployer(staging)}
 	c := provider.NewCatalog([]string{"staging", "prod"}, map[bot.Target]provider.Bindings{
 		staging: {Deploy: m}, prod: {Deploy: far.Deployer(prod)}, {Service: "bare", Environment: "prod"}: {}})
-	return &stage{t, far, s, deploy.New(c, release.NewLedger(s), noRuns{})}, m
+	return &stage{t, far, s, deploy.New(c, release.NewLedger(s), noRuns{}, providertest.NewJudge(), bot.SystemClock{})}, m
 }
 
 func (s *stage) plan(service, version, environment string) (bot.Plan, error) {

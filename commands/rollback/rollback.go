@@ -226,10 +226,11 @@ func (d planner) starting(ctx context.Context, deployer provider.Deployer, t bot
 		}
 		acting := r.State == bot.Running || r.State == bot.Cancelling
 		ours = ours || acting
+		back := r.Plan.WayBack || under.Action == provider.Rollback // one that came by itself pre-empts nothing
 		switch {
-		case r.Plan.WayBack && (r.State == bot.Running || r.State == bot.Queued):
+		case back && (r.State == bot.Running || r.State == bot.Queued):
 			return start{from: under.From, moving: true, back: r.Number, going: under.To}, nil
-		case r.Plan.WayBack && acting: // being cancelled: what it wanted to leave stays
+		case back && acting: // being cancelled: what it wanted to leave stays
 			at = start{from: under.From}
 		case acting && under.Action == provider.Restart:
 			at.moving = true

@@ -1,5 +1,5 @@
-// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR and STS
-// that package awsprovider uses, as their clients speak to them over HTTP. It
+// Package fakeaws is an AWS with state, for tests: the parts of ECS, ECR, STS,
+// S3 and CloudWatch Logs that package awsprovider uses, as their clients speak to them over HTTP. It
 // moves on a clock of its own, shows what was done late, and misbehaves on order.
 package fakeaws
 
@@ -69,6 +69,10 @@ type Server struct {
 	sessions    map[string]Act // by access key
 	expired     bool
 	late        time.Duration // of the request under way
+	logs        []LogEvent
+	queries     []*query
+	queryEnd    string
+	buckets     map[string]*bucket
 }
 
 // New starts a Server on loopback.
@@ -143,11 +147,11 @@ func refuse(code, format string, args ...any) error {
 }
 
 var (
-	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z-]+)/aws4_request`)
+	scope   = regexp.MustCompile(`Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request`)
 	runMark = regexp.MustCompile(`quarterdeck-run/(\S+)`)
 )
 
-const maxBody = 1 << 20
+const maxBody = 16 << 20
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
@@ -159,13 +163,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if op == "" {
 		op = form.Get("Action")
 	}
+	object := s3Op(r)
+	if object != "" {
+		op = object
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[op]++
 	if f := s.strikes(op); f != nil {
 		if f.Acts {
 			s.late = f.Late
-			_, _ = s.answer(r, op, body, form)
+			if object != "" {
+				s.serveS3(httptest.NewRecorder(), r, op, body)
+			} else {
+				_, _ = s.answer(r, op, body, form)
+			}
 			s.late = 0
 		}
 		if f.Status == 0 {
@@ -176,7 +188,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "<html>"+f.Message+"</html>")
 			return
 		}
+		if object != "" {
+			failS3(w, f.Status, f.Code)
+			return
+		}
 		fail(w, op, failure{f.Status, f.Code, f.Message})
+		return
+	}
+	if object != "" {
+		s.serveS3(w, r, op, body)
 		return
 	}
 	out, err := s.answer(r, op, body, form)
@@ -257,6 +277,7 @@ func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values
 		"ListServiceDeployments": s.listServiceDeployments, "DescribeServiceDeployments": s.describeServiceDeployments,
 		"DescribeServiceRevisions": s.describeServiceRevisions, "StopServiceDeployment": s.stopServiceDeployment,
 		"DescribeImages": s.describeImages, "DescribeScalableTargets": s.describeScalableTargets,
+		"StartQuery": s.startQuery, "GetQueryResults": s.getQueryResults, "StopQuery": s.stopQuery,
 	}[op]
 	if !found {
 		return nil, refuse("UnknownOperationException", "%s", op)

@@ -102,6 +102,12 @@ func (c *client) run(stop context.Context, args []string) int {
 		return c.show(stop, "/v1/current?env="+url.QueryEscape(c.getenv("OP_ENV")))
 	case "status":
 		return c.show(stop, "/v1/operation?op="+url.QueryEscape(c.getenv("OP_ID")))
+	case "logs":
+		asked := url.Values{}
+		for _, name := range []string{"env", "grep", "since", "until", "limit"} {
+			asked.Set(name, c.getenv("OP_"+strings.ToUpper(name)))
+		}
+		return c.show(stop, "/v1/logs?"+asked.Encode())
 	case "releases", "stats":
 		return c.show(stop, "/v1/"+verb)
 	default:

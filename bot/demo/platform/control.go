@@ -49,6 +49,7 @@ func listenControl(ctx context.Context, path string) (net.Listener, error) {
 //	POST /v1/backup        copies the orders database now
 //	GET  /v1/current?env=  how an environment is
 //	GET  /v1/operation?op= how an operation stands
+//	GET  /v1/logs?env=     what its instances logged; with grep, since, until and limit
 //	GET  /v1/releases
 //	GET  /v1/stats
 func (s *Supervisor) controlServer() *http.Server {
@@ -65,6 +66,7 @@ func (s *Supervisor) controlServer() *http.Server {
 		s.answer(w, http.StatusOK, e.status())
 	})
 	mux.HandleFunc("GET /v1/operation", s.serveStanding)
+	mux.HandleFunc("GET /v1/logs", s.serveLogs)
 	mux.HandleFunc("GET /v1/releases", func(w http.ResponseWriter, _ *http.Request) {
 		s.answer(w, http.StatusOK, s.Releases())
 	})

@@ -112,7 +112,7 @@ func claims(t *testing.T, open Open) {
 	} {
 		var ids []int64
 		view(t, s, func(r store.Reader) error {
-			list, err := r.OutgoingDue(c.at, c.owner, 5)
+			list, err := r.OutgoingDue(c.at, c.owner, nil, 5)
 			for _, o := range list {
 				ids = append(ids, o.ID)
 			}

@@ -52,7 +52,7 @@ func durability(t *testing.T, open Open) {
 		if got, err := r.Unfinished(5); err != nil || len(got) != 1 || got[0].ID != "m" {
 			return fmt.Errorf("inbox %+v (%v)", got, err)
 		}
-		if got, err := r.OutgoingDue(noon(), "", 5); err != nil || !reflect.DeepEqual(got, []store.Outgoing{card}) {
+		if got, err := r.OutgoingDue(noon(), "", nil, 5); err != nil || !reflect.DeepEqual(got, []store.Outgoing{card}) {
 			return fmt.Errorf("outbox %+v (%v), want %+v", got, err, card)
 		}
 		return nil

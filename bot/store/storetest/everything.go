@@ -65,7 +65,7 @@ func Everything(s store.Store) error {
 		note(err)
 		_, err = r.Unfinished(5)
 		note(err)
-		_, err = r.OutgoingDue(at, "me", 5)
+		_, err = r.OutgoingDue(at, "me", nil, 5)
 		note(err)
 		_, _, err = r.NextOutgoing()
 		note(err)

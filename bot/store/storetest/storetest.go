@@ -44,6 +44,7 @@ func Exercise(t *testing.T, open Open) {
 		{"documents", documents},
 		{"inbox", inbox},
 		{"outgoing", outgoing},
+		{"left out", leftOut},
 		{"coalescing", coalescing},
 		{"lanes", lanes},
 		{"claims", claims},
