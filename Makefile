@@ -18,7 +18,7 @@ test: ## every test that needs Go alone
 # The package with the longest tests, which mostly wait, goes first.
 test-all: ## everything under the race detector, with the real servers; a skip is a failure
 	@log=$$(mktemp); status=0; \
-	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/postgres .ci/mariadb go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -parallel 4 -v ./bot/quarterdeck ./... >$$log 2>&1 || status=$$?; \
+	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/alertmanager .ci/prometheus .ci/postgres .ci/mariadb go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -parallel 4 -v ./bot/quarterdeck ./... >$$log 2>&1 || status=$$?; \
 	grep -E '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
 	if [ $$status -ne 0 ]; then tail -n 300 $$log; rm -f $$log; exit $$status; fi; \
 	if grep -E -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \

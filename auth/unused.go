@@ -13,7 +13,7 @@ type Use struct {
 	Person     string
 	Roles      []string
 	Permission bot.Permission
-	Resource   bot.Resource
+	Resource   bot.Resource // "" for whatever the right is held on
 }
 
 // Unused gives, in a sentence each and in the order of the configuration, what

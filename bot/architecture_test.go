@@ -118,7 +118,7 @@ func TestImportRule(t *testing.T) {
 					bad("adapters import the hub and never one another")
 				}
 			case under(dir, "commands"):
-				if inside && !allowed("bot", "bot/provider", "bot/store", "bot/release", "bot/capacity", "bot/backup", "bot/flag", "bot/guard", "bot/panel", "bot/chart", "bot/action", "bot/stepup", "bot/digest", "bot/nearest") {
+				if inside && !allowed("bot", "bot/provider", "bot/store", "bot/release", "bot/capacity", "bot/backup", "bot/flag", "bot/guard", "bot/panel", "bot/chart", "bot/action", "bot/stepup", "bot/digest", "bot/nearest", "bot/page", "bot/oncall") {
 					bad("commands import the hub and never one another")
 				}
 			case inside && under(to, "adapters", "commands"):

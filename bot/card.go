@@ -68,6 +68,9 @@ type Card struct {
 	// network can link to where that card is shown, the outbox puts it there.
 	About *Shown `json:"about,omitempty"`
 	Image *Image `json:"image,omitempty"`
+	// Mention are accounts that the network is to draw attention of, where it can;
+	// those of other networks are passed over. An edit draws nobody's.
+	Mention []AccountID `json:"mention,omitempty"`
 	// Rest marks a card that shows what another one's message did not; see
 	// Spiller.
 	Rest bool `json:"rest,omitempty"`

@@ -20,7 +20,7 @@ func TestEachReachesEveryText(t *testing.T) {
 	if after := fmt.Sprintf("%+v %+v %+v", c, *c.Table, *c.Progress); after != before {
 		t.Errorf("the card itself was changed:\n%s\n%s", before, after)
 	}
-	want := []string{".About.Channel", ".About.Key", ".Buttons.Label", ".Buttons.Not", ".Buttons.Token", ".Fields.Name", ".Image.Name", ".Key", ".Outcome", ".Phase", ".ReplyTo", ".State", ".Table.Columns", ".Tone"}
+	want := []string{".About.Channel", ".About.Key", ".Buttons.Label", ".Buttons.Not", ".Buttons.Token", ".Fields.Name", ".Image.Name", ".Key", ".Mention", ".Outcome", ".Phase", ".ReplyTo", ".State", ".Table.Columns", ".Tone"}
 	slices.Sort(left)
 	if !slices.Equal(left, want) {
 		t.Errorf("Each leaves %q, not %q", left, want)

@@ -90,6 +90,13 @@ type Confidential interface {
 	Confide(ctx context.Context, d Delivery) error
 }
 
+// Direct is implemented by a Chat that can write to one account by itself.
+type Direct interface {
+	// DirectTo gives, without I/O, the channel in which what is delivered reaches
+	// the account alone; ok is false for one that cannot be reached so.
+	DirectTo(account AccountID) (channel ChannelID, ok bool)
+}
+
 // Receipt is what an adapter needs for its acknowledgement, known from memory
 // alone within the networks' three seconds.
 type Receipt struct {

@@ -45,6 +45,17 @@ const (
 	MayKillFlag Permission = "flag.kill" // off at once; a way back
 	// MayCreateFlag makes flags and takes them out of use.
 	MayCreateFlag Permission = "flag.create"
+	// Those of pages are asked about the page, and about its target where it has one.
+	MaySeePages   Permission = "page.read"
+	MayOpenPage   Permission = "page.open"
+	MayAckPage    Permission = "page.ack"
+	MayResolve    Permission = "page.resolve"
+	MayEscalate   Permission = "page.escalate"
+	MaySnooze     Permission = "page.snooze"
+	MayNotePage   Permission = "page.note"
+	MayUpdatePage Permission = "page.update" // tell those who follow from afar
+	MaySeeOnCall  Permission = "oncall"
+	MayPutOnCall  Permission = "oncall.override" // put somebody on call for a while
 	// MayAskSelf covers help, whoami and can: what every declared person may
 	// do without a grant, because it only speaks of the asker's own rights.
 	MayAskSelf Permission = "self"
@@ -89,6 +100,16 @@ func Permissions() []PermissionInfo {
 		{MayCreateFlag, KindFlag, "make flags and take them out of use"},
 		{MayReadAudit, KindBot, "read the audit log"},
 		{MayDigest, KindDigest, "read digests, and have them posted to their channels"},
+		{MaySeePages, KindTarget, "see pages"},
+		{MayOpenPage, KindTarget, "open a page"},
+		{MayAckPage, KindTarget, "acknowledge a page"},
+		{MayResolve, KindTarget, "resolve a page"},
+		{MayEscalate, KindTarget, "escalate a page"},
+		{MaySnooze, KindTarget, "snooze a page"},
+		{MayNotePage, KindTarget, "add a note to a page"},
+		{MayUpdatePage, KindTarget, "tell those who follow a page from afar"},
+		{MaySeeOnCall, KindSchedule, "see who is on call"},
+		{MayPutOnCall, KindSchedule, "put somebody on call for a while"},
 		{MayResetTOTP, KindBot, "end another person's second factor, so that they can enrol anew"},
 	}
 }

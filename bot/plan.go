@@ -78,6 +78,9 @@ type Plan struct {
 	// WayBack marks rollback and its like: it pre-empts the run that holds the
 	// slot, and no freeze, order, lock or halt stops it.
 	WayBack bool `json:"way_back,omitempty"`
+	// OffLog marks what, like a way back, may go through the emergency journal while
+	// the log cannot be written.
+	OffLog bool `json:"off_log,omitempty"`
 	// Shows marks what is asked for to see its output: the newest lines of it are
 	// shown also when all went well.
 	Shows bool `json:"shows,omitempty"`

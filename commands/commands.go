@@ -24,6 +24,8 @@ import (
 	"quarterdeck/commands/lock"
 	"quarterdeck/commands/logs"
 	"quarterdeck/commands/metrics"
+	"quarterdeck/commands/oncall"
+	"quarterdeck/commands/page"
 	"quarterdeck/commands/restart"
 	"quarterdeck/commands/restoretest"
 	"quarterdeck/commands/resume"
@@ -67,5 +69,5 @@ func All(n app.CommandNeeds) []bot.Command {
 		whoami.New(n.Guide),
 		can.New(n.Guide),
 		help.New(n.Guide),
-	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: n.Judge, Clock: n.Clock, Zone: n.Zone}), totp.All(n.Codes), action.All(n.Actions))
+	}, freeze.All(n.Guard, n.Catalog, n.Policy, n.Zone), flag.All(flag.Needs{Catalog: n.Catalog, Flags: n.Flags, Policy: n.Policy, Judge: n.Judge, Clock: n.Clock, Zone: n.Zone}), page.All(n.Pages, n.Policy, n.Zone), oncall.All(n.Pages, n.Zone), totp.All(n.Codes), action.All(n.Actions))
 }

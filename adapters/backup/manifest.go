@@ -99,9 +99,9 @@ func compare(want, got []FileManifest) error {
 		there[f.Path] = f
 	}
 	for _, w := range want {
-		name := clean(w.Path, 120)
-		if name == "." {
-			name = "it"
+		name := "it"
+		if w.Path != "." {
+			name = clean(w.Path, 120)
 		}
 		g, found := there[w.Path]
 		switch {
@@ -244,3 +244,26 @@ func (r reader) Read(p []byte) (int, error) {
 	}
 	return r.from.Read(p)
 }
+
+// DescribeFile writes the manifest of a backup that is one SQLite database, which
+// lies at path and will be called id in the folder dir: a job that gives a backup
+// its name last has it described before anybody sees it.
+func DescribeFile(ctx context.Context, path, dir, id string, created time.Time) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	d := MemberManifest{Engine: "sqlite"}
+	if d.Files, err = sums(ctx, root, filepath.Base(path)); err != nil {
+		return describing(id, err)
+	}
+	if d.Tables, err = countSQLite(ctx, path); err != nil {
+		return describing(id, err)
+	}
+	_, err = write(dir, id, Manifest{Version: 1, Backup: id, Created: created, Members: map[string]MemberManifest{only: d}})
+	return err
+}
+
+// ManifestName gives the name of the manifest of a backup.
+func ManifestName(id string) string { return id + manifestSuffix }

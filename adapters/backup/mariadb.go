@@ -97,7 +97,7 @@ var (
 	// myGlobal are the privileges on everything that a restore needs at most: to be
 	// let in, and to make views and triggers in another's name.
 	myGlobal = regexp.MustCompile("^GRANT (USAGE|SET USER)(, (USAGE|SET USER))* ON \\*\\.\\* TO ")
-	myScope  = regexp.MustCompile("^GRANT ALL PRIVILEGES ON `qd\\\\_rt\\\\_%`\\.\\* TO ")
+	myScope  = regexp.MustCompile(`^GRANT ALL PRIVILEGES ON .qd\\_rt\\_%.\.\* TO `)
 )
 
 func (d *mariadbDump) engine(ctx context.Context) (string, []string, error) {

@@ -13,14 +13,14 @@ import (
 // asks for by itself, because it is in ours already. Data and the bodies of
 // functions stay as they are.
 type ownerless struct {
-	in     *bufio.Reader
-	rest   []byte // of the line that is being passed on
-	start  bool   // rest ends a line
+	in   *bufio.Reader
+	rest []byte // of the line that is being passed on
+
 	data   bool   // inside of COPY ... FROM stdin
 	quoted string // the dollar quote that is open
 	whole  bool   // the next piece begins a line
-	begun  bool   // a statement was seen
-	err    error
+
+	err error
 }
 
 func newOwnerless(in io.Reader) *ownerless {

@@ -56,7 +56,7 @@ func TestSQLiteFaults(t *testing.T) {
 	}{
 		{name: "truncated", rung: provider.RungIntact, says: "bytes, and had",
 			after: func(t *testing.T, w world) { spoil(t, w.path("one.db"), truncated) }},
-		{name: "one byte flipped", rung: provider.RungIntact, says: "its SHA-256 is",
+		{name: "one byte flipped", rung: provider.RungIntact, says: "it has as many bytes as when the backup was made, but not the same: its SHA-256 is",
 			after: func(t *testing.T, w world) { spoil(t, w.path("one.db"), flipped) }},
 		{name: "no manifest", rung: provider.RungIntact, says: "write one when the backup is made, with quarterdeck backup-manifest",
 			after: func(t *testing.T, w world) { mustRemove(t, w.path("one.db"+manifestSuffix)) }},

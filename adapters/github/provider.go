@@ -244,6 +244,7 @@ var (
 	_ provider.Deployer     = (*deployer)(nil)
 	_ provider.Limited      = (*deployer)(nil)
 	_ provider.Vetted       = (*deployer)(nil)
+	_ provider.Dated        = (*deployer)(nil)
 	_ bot.Timed             = (*deployer)(nil)
 )
 

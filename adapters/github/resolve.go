@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v60/github"
 
@@ -86,6 +87,24 @@ func (d *deployer) commit(ctx context.Context, name string) (a provider.Artefact
 		return provider.Artefact{}, false, d.failed(callCommit, fmt.Errorf("the commit %q: %w", plain(c.GetSHA(), 60), errSense))
 	}
 	return d.artefact(c), true, nil
+}
+
+// Committed gives when the commit was made that an artefact is.
+func (d *deployer) Committed(ctx context.Context, a provider.Artefact) (time.Time, error) {
+	if !isSHA(a.ID) {
+		return time.Time{}, bot.Errorf(bot.NotFound, "%s is no commit of %s", plain(a.ID, 60), d.slug())
+	}
+	c, _, err := d.client.api().Repositories.GetCommit(ctx, d.owner, d.table.Repo, a.ID, &github.ListOptions{PerPage: 1})
+	switch at := c.GetCommit().GetCommitter().GetDate().Time; {
+	case notThere(err):
+		return time.Time{}, bot.Errorf(bot.NotFound, "%s has no commit %s", d.slug(), a.ID)
+	case err != nil:
+		return time.Time{}, d.failed(callCommit, err)
+	case c.GetSHA() != a.ID || at.IsZero():
+		return time.Time{}, d.failed(callCommit, fmt.Errorf("the commit %q: %w", plain(c.GetSHA(), 60), errSense))
+	default:
+		return at.UTC(), nil
+	}
 }
 
 var errSense = bot.Errorf(bot.Unavailable, "GitHub's answer makes no sense")

@@ -97,7 +97,7 @@ type answer struct {
 // provider.MetricSource.
 func (c *client) ask(ctx context.Context, path string, form url.Values, query string) (answer, error) {
 	// The server stops at the same time, and does not work on for nobody.
-	form.Set("timeout", strconv.FormatFloat(c.timeout.Seconds(), 'f', 3, 64)+"s")
+	form.Set("timeout", strconv.FormatInt(c.timeout.Milliseconds(), 10)+"ms") // its durations have no fractions
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	conn, err := c.open()

@@ -131,7 +131,7 @@ func TestTwentyThousandPoints(t *testing.T) {
 		t.Errorf("it says %q, want %q", m.Warnings, want)
 	}
 	asked := f.Asked()[0]
-	if asked.Path != "/api/v1/query_range" || asked.Form["step"] != "2.000" || asked.Form["timeout"] != "10.000s" || asked.Form["limit"] != "200" {
+	if asked.Path != "/api/v1/query_range" || asked.Form["step"] != "2.000" || asked.Form["timeout"] != "10000ms" || asked.Form["limit"] != "200" {
 		t.Errorf("it asked %+v", asked)
 	}
 }

@@ -80,7 +80,11 @@ func (s *chat) post(ctx context.Context, api *slack.Client, d bot.Delivery, chan
 	}
 	ts := ""
 	err := s.send(m, d.Thread, func(options ...slack.MsgOption) (err error) {
-		_, ts, err = api.PostMessageContext(ctx, channel, options...)
+		in := ""
+		in, ts, err = api.PostMessageContext(ctx, channel, options...)
+		if err == nil && isUser(channel) && in != "" {
+			channel = in // the conversation with that user, where it can be edited
+		}
 		return err
 	})
 	switch code(err) {

@@ -51,6 +51,7 @@ func render(c bot.Card, at place) message {
 	shown, rest := fit(c, b)
 	d := &drawing{}
 	d.head(shown)
+	d.mention(c.Mention)
 	if shown.Text != "" {
 		d.section(word(shown.Text))
 	}

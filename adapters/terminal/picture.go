@@ -27,7 +27,10 @@ func (p *pictures) keep(card bot.Card) bot.Card {
 	if card.Image == nil {
 		return card
 	}
-	image := &bot.Image{Name: card.Image.Name, Alt: card.Image.Alt, Lines: card.Image.Lines}
+	image := &bot.Image{Name: card.Image.Name, Alt: card.Image.Alt}
+	if card.Image.Check() == nil {
+		image.Lines = card.Image.Lines
+	}
 	if path, ok := p.write(card.Image); ok {
 		image.Name = path
 	}

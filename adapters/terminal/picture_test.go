@@ -51,6 +51,28 @@ func TestPicture(t *testing.T) {
 	}
 }
 
+// TestDrawnPicture draws a picture in characters where it has some and they fit;
+// what does not fit is said in words, and what a server may not send is not drawn.
+func TestDrawnPicture(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	drawn := func(lines ...string) string {
+		var out bytes.Buffer
+		card := bot.Card{Title: "orders of shop/prod", Image: bottest.Picture()}
+		card.Image.Lines = lines
+		newScreen(&out).show(card, "")
+		return out.String()
+	}
+	if text := drawn("2 ┤ ⣀⣀", "0 ┤  \x1b[2J  "); !strings.Contains(text, "\n2 ┤ ⣀⣀\n0 ┤  \\x1b[2J\n  ") || strings.Contains(text, "picture: ") {
+		t.Errorf("it says %q", text)
+	}
+	if text := drawn(strings.Repeat("⣀", 90)); !strings.Contains(text, "picture: ") || strings.Contains(text, "⣀") {
+		t.Errorf("what is too wide says %q", text)
+	}
+	if text := drawn(slices.Repeat([]string{"⣀"}, 51)...); !strings.Contains(text, "picture: ") || strings.Contains(text, "⣀") {
+		t.Errorf("what is too long says %q", text)
+	}
+}
+
 // TestInjection shows whatever people, programs and names hold, in every place
 // that a card has: each line is as wide as it may be, and nothing steers the
 // terminal or hides from the eye.

@@ -31,6 +31,7 @@ import (
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/observe"
 	"quarterdeck/bot/outbox"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/panel"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -71,6 +72,7 @@ type CommandNeeds struct {
 	Judge provider.Judge
 	// Persons are the declared ones, who can own a flag.
 	Persons []string
+	Pages   *page.Keeper
 }
 
 // Options is what differs between a real start and a test's. Zero fields have
@@ -122,15 +124,18 @@ type App struct {
 
 	providers map[string]provider.Provider
 
-	tables  Tables
-	options Options
-	chats   map[string]bot.Chat
-	freezes []guard.Recurring
-	vault   provider.Vault // what the log is copied to; nil for nothing
-	digests []digest.Definition
-	entries []schedule.Entry // all that the clock asks for, digests first
-	guide   *router.Guide
-	form    atomic.Pointer[form.Forms]
+	tables        Tables
+	options       Options
+	chats         map[string]bot.Chat
+	freezes       []guard.Recurring
+	vault         provider.Vault // what the log is copied to; nil for nothing
+	digests       []digest.Definition
+	entries       []schedule.Entry // all that the clock asks for, digests first
+	guide         *router.Guide
+	form          atomic.Pointer[form.Forms]
+	pager         *page.Settings // nil for none
+	roster        *page.Roster   // nil without a pager
+	pagerWarnings []string       // of gaps in which nobody is on call
 	// warnings are of rules that cannot be met since people were disabled.
 	warnings []string
 
@@ -153,7 +158,7 @@ type App struct {
 
 // Known gives the names that a configuration may use with these tables.
 func (t Tables) Known() config.Known {
-	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags"}, NoRule: map[string]func(bot.ChannelID) string{}}
+	k := config.Known{Bindings: []string{"deploy", "rollback", "scale", "logs", "metrics", "backup", "flags", "alerts"}, NoRule: map[string]func(bot.ChannelID) string{}}
 	for _, c := range t.Chats {
 		k.Chats = append(k.Chats, c.Name)
 		k.NoRule[c.Name] = c.NoRule
@@ -233,6 +238,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 	a.unheard(f)
 	people, roles := peopleOf(c)
 	var err error
+	a.setPager(f)
 	sources, vouching := a.networks()
 	if a.Directory, err = directory.New(people, roles, sources, o.Logger); err == nil {
 		a.Directory = a.Directory.Clocked(principals(c))
@@ -261,7 +267,7 @@ func New(c *config.Config, t Tables, o Options) (*App, error) {
 // people were disabled, and what is named and is not there on this machine,
 // one line each, "config.toml:41: ...".
 func (a *App) Warnings() []string {
-	lines := slices.Concat(a.Config.Warnings, a.warnings, a.exposed())
+	lines := slices.Concat(a.Config.Warnings, a.warnings, a.pagerWarnings, a.exposed())
 	for _, s := range a.Config.Services {
 		if deployer, err := a.Catalog.Deployer(s.Target); err == nil {
 			if d, ok := deployer.(provider.Inspected); ok {
@@ -329,8 +335,10 @@ func (a *App) Run(ctx context.Context) error {
 	if err := a.codes(ctx, g); err != nil {
 		return err
 	}
+	g.pages = a.pages(g)
 	ways := a.ways(g)
 	engine := run.New(ways.engine)
+	a.knowing(g, engine)
 	closeJournal, err := a.emergency(g, engine)
 	if err != nil {
 		return err
@@ -341,7 +349,7 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	g.engine, g.router = engine, r
-	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags})
+	w, err := a.watch(ctx, watched{store: s, meter: meter, engine: engine, router: r, flags: flags, pages: g.pages})
 	if err != nil {
 		return err
 	}
@@ -376,6 +384,7 @@ func (a *App) Run(ctx context.Context) error {
 	if o.Serve { // one that is started for one command asks for nothing else
 		parts.tell.Go(a.clock(g).Run)
 	}
+	parts.tell.Go(g.pages.Run)
 	parts.tell.Go(watcher.Run) // it only reads, and is not waited for
 	parts.front.Go(flags.Run)
 	parts.tell.Go(checkpointer.Run)

@@ -175,6 +175,8 @@ func (a *App) sections(g *ground, w *ways, runs bot.Runs) []digest.Section {
 	s := digest.Sources{Catalog: a.Catalog, Zone: bot.Zone{Location: a.Config.Bot.Location}, Unused: a.unused}
 	if g != nil {
 		s.Runs, s.Log, s.Ledger, s.Guard, s.Store = runs, g.log, release.NewLedger(g.store), w.keeper, g.store
+		s.Backups = a.backups(g)
+		s.Means = func(verb string) bot.Permission { return w.commands[verb].Permission }
 		s.Verify = func(ctx context.Context) (audit.Report, error) {
 			public, err := audit.ReadPublicKey(a.Config.Audit.Key)
 			if err != nil {

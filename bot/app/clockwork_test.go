@@ -75,7 +75,9 @@ func (w *world) kept(principal string, ok func(last time.Time) bool) {
 // ended waits for a run to succeed and gives its card.
 func (w *world) ended(number int64) bottest.Post {
 	w.t.Helper()
-	return w.wait("a run to succeed", func(p bottest.Post) bool { return p.Card.Run == number && p.Card.State == bot.Succeeded })
+	return w.wait("a run to succeed", func(p bottest.Post) bool {
+		return p.Channel != "x:audit" && p.Card.Run == number && p.Card.State == bot.Succeeded
+	})
 }
 
 func known(time.Time) bool { return true }
@@ -211,7 +213,9 @@ func TestJob(t *testing.T) {
 	w.stop()
 	w.clock.forward(26 * time.Hour)
 	w.run()
-	late := w.wait("that it was not run", func(p bottest.Post) bool { return strings.Contains(p.Card.Title, "not run: it was due") })
+	late := w.wait("that it was not run", func(p bottest.Post) bool {
+		return p.Channel == "x:ops" && strings.Contains(p.Card.Title, "not run: it was due")
+	})
 	if late.Channel != "x:ops" || late.To != "" || !strings.HasPrefix(late.Card.Title, "restart shop staging: not run") {
 		t.Errorf("it is told %q in %s", late.Card.Title, late.Channel)
 	}
@@ -298,5 +302,50 @@ func TestNobodySpeaksForTheClock(t *testing.T) {
 	}
 	if p := w.answer("x:old"); !strings.Contains(p.Card.Title, "not run: it was received 1h0m0s ago") {
 		t.Errorf("an old message that says how long it is good got %q", p.Card.Title)
+	}
+}
+
+// TestWeeklyDigest: the DORA metrics come from what went live, and rights that
+// nobody used from the log, once it covers long enough.
+func TestWeeklyDigest(t *testing.T) {
+	t.Parallel()
+	w := beforeNine(t, clocked+`
+[[digest]]
+name = "weekly"
+at = "0 9 * * mon"
+channel = "x:ops"
+sections = ["dora", "unused"]
+lines = 40
+[[grant]]
+persons = ["digest:weekly"]
+permissions = ["digest", "history", "audit"]
+targets = ["*/staging"]
+`)
+	w.run()
+	w.gets("x:dev", "deploy shop v2 staging", bot.OutcomeOK)
+	w.ended(1)
+	w.gets("x:dev", "rollback shop staging", bot.OutcomeOK)
+	w.ended(2)
+	w.gets("x:dev", "deploy shop v3 staging", bot.OutcomeOK)
+	w.ended(3)
+	young := shown(w.gets("x:sre", "digest weekly --dry-run", bot.OutcomeOK).Card)
+	for _, want := range []string{
+		"shop/staging: 2 deployments in 7 days (0.3 a day); lead time not known (0 of 2 dated); failed 1 of 2 (50 %); recovery ",
+		"(1 of 1); rework 1 of 3 (33 %)", "the log in the database goes back to ", "unused rights are told once it covers 12 weeks",
+	} {
+		if !strings.Contains(young, want) {
+			t.Errorf("it tells %q, want %q", young, want)
+		}
+	}
+	w.clock.forward(13 * 7 * 24 * time.Hour)
+	w.gets("x:dev", "status", bot.OutcomeOK)
+	old := shown(w.gets("x:sre", "digest weekly --dry-run", bot.OutcomeOK).Card)
+	for _, want := range []string{"not used in 12 weeks:", "developer on shop/*: deploy, rollback, restart, history, run.read\n", "developer: audit"} {
+		if !strings.Contains(old, want) {
+			t.Errorf("after 13 weeks it tells %q, want %q", old, want)
+		}
+	}
+	if strings.Contains(old, "deployments in 7 days") {
+		t.Errorf("a quiet week has metrics: %q", old)
 	}
 }

@@ -56,7 +56,7 @@ func (a *App) blind(g *ground, name string) (bot.Command, bool) {
 	o, nothing := a.options, store.Nothing{}
 	runs := run.New(run.Config{Store: nothing, Recorder: g.log, Policy: a.Policy, Directory: a.Directory, Seal: g.seal, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger})
 	for _, cmd := range a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(nothing), Runs: runs,
-		Guard: guard.NewKeeper(nothing), Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}}) {
+		Guard: guard.NewKeeper(nothing), Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Pages: g.pages}) {
 		if cmd.Name == name {
 			return cmd, true
 		}

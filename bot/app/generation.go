@@ -9,6 +9,7 @@ import (
 	"quarterdeck/bot/grammar"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/metrics"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/release"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
@@ -33,6 +34,7 @@ type ground struct {
 	codes  *stepup.Keeper // nil for none
 	// emergency is the road while the log cannot be written.
 	emergency *run.Emergency
+	pages     *page.Keeper
 }
 
 // ways is what one configuration makes the bot work by.
@@ -49,6 +51,7 @@ type ways struct {
 // follows with router.
 func (a *App) ways(g *ground) *ways {
 	o, c := a.options, a.Config
+	a.attachPager(g)
 	w := &ways{keeper: guard.NewKeeper(g.store), commands: map[string]bot.Command{}, workflows: map[string]bot.Workflow{}}
 	w.keeper.Weekly(a.freezes, c.Bot.Location)
 	for _, p := range a.providers {
@@ -57,7 +60,7 @@ func (a *App) ways(g *ground) *ways {
 		}
 	}
 	w.engine = run.Config{
-		Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
+		AtHand: g.pages.AtHand, Guards: w.keeper.Obstacles, InForce: a.inForce(g.seal),
 		Store: g.store, Recorder: g.log, Seal: g.seal, Policy: a.Policy, Directory: a.Directory, Clock: o.Clock, IDs: o.IDs, Logger: o.Logger,
 		Commands:  func(name string) (bot.Command, bool) { cmd, ok := w.commands[name]; return cmd, ok },
 		Workflows: func(kind string) (bot.Workflow, bool) { wf, ok := w.workflows[kind]; return wf, ok },
@@ -71,7 +74,7 @@ func (a *App) ways(g *ground) *ways {
 // engine: the first of the process, or one after the router there is.
 func (a *App) router(g *ground, w *ways, engine *run.Engine) (*router.Router, error) {
 	o, c := a.options, a.Config
-	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Backups: a.backups(g), Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Digests: a.desk(g, w, engine), Flags: g.flags, Persons: a.Directory.Persons()})
+	all := a.tables.Commands(CommandNeeds{Catalog: a.Catalog, Actions: a.Actions, Board: a.Board, Ledger: release.NewLedger(g.store), Runs: engine, Guard: w.keeper, Backups: a.backups(g), Codes: g.codes, Clock: o.Clock, Log: g.log, Policy: a.Policy, Guide: a.guide, Zone: bot.Zone{Location: a.Config.Bot.Location}, Digests: a.desk(g, w, engine), Flags: g.flags, Persons: a.Directory.Persons(), Pages: g.pages})
 	var verbs []string
 	for _, cmd := range all {
 		verbs = append(verbs, cmd.Name)

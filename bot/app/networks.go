@@ -13,8 +13,8 @@ import (
 // about accounts, by network.
 func (a *App) networks() (sources map[string]directory.Groups, vouching map[string]bot.Vouching) {
 	sources, vouching = map[string]directory.Groups{}, map[string]bot.Vouching{}
-	if a.options.Schedules != nil {
-		sources["schedule"] = directory.OnCall(a.options.Schedules)
+	if s := a.schedules(); s != nil {
+		sources["schedule"] = directory.OnCall(s)
 	}
 	for _, ct := range a.tables.Chats {
 		chat, open := a.chats[ct.Name]
@@ -114,6 +114,9 @@ func (a *App) channels() (all []bot.ChannelID) {
 	}
 	for _, g := range a.Config.Grants {
 		add(g.Channels)
+	}
+	for _, e := range a.entries {
+		add([]string{string(e.Channel)})
 	}
 	for _, d := range a.Config.Denies {
 		add(d.Channels)

@@ -16,6 +16,7 @@ import (
 	"quarterdeck/bot/listen"
 	"quarterdeck/bot/metrics"
 	"quarterdeck/bot/ofrep"
+	"quarterdeck/bot/page"
 	"quarterdeck/bot/router"
 	"quarterdeck/bot/run"
 	"quarterdeck/bot/store"
@@ -28,6 +29,7 @@ type watched struct {
 	engine *run.Engine
 	router *router.Router
 	flags  *flag.Set
+	pages  *page.Keeper
 }
 
 // watch is how the bot is watched: its health, its listeners, its heartbeat. A
@@ -64,6 +66,7 @@ func (a *App) watch(ctx context.Context, of watched) (*watch, error) {
 	// One line for each source of routes; package listen says what may stand where.
 	routes := w.monitor.Routes()
 	routes = append(routes, bot.Route{On: bot.OnInternal, Method: "GET", Path: "/metrics", Handler: of.meter.Handler()})
+	routes = append(routes, of.pages.Routes()...)
 	for _, chat := range a.chats {
 		if r, ok := chat.(bot.Routed); ok {
 			routes = append(routes, r.Routes()...)

@@ -89,7 +89,7 @@ func climbed(t Test, first provider.Rung, f provider.Findings, ended bool) []pro
 	for _, r := range f.Rungs {
 		found[r.Name] = r
 	}
-	stopped := false
+	stopped, saysWhy := false, fault(f.Rungs) != nil
 	var all []provider.Rung
 	for _, name := range provider.Ladder() {
 		if name == provider.RungRemoved { // it is put last, and judged whatever came before
@@ -103,7 +103,7 @@ func climbed(t Test, first provider.Rung, f provider.Findings, ended bool) []pro
 			r = fresh(t, f)
 		case name == provider.RungInTime && ended:
 			r = inTime(t, f)
-		case !has && ended:
+		case !has && ended && !saysWhy: // the rung that failed says more
 			r = failed(name, "it was not checked")
 		case !has:
 			r = provider.Rung{Name: name, State: provider.RungNotRun}

@@ -183,7 +183,7 @@ func (w *Workflow) Advance(ctx context.Context, h bot.Handle) (bot.Handle, bot.P
 	if err != nil {
 		return h, bot.Progress{}, err
 	}
-	p.Parts = parts(s.Rungs)
+	p.Parts = parts(s)
 	next, err := pack(h, s)
 	return next, p, err
 }
@@ -285,21 +285,26 @@ func (w *Workflow) end(s state) bot.Progress {
 	return bot.Progress{State: bot.OpSucceeded, Text: fmt.Sprintf("%s was restored and is good (%s); %s", s.Test.Backup.ID, reached(s.Rungs), where(s))}
 }
 
-// where says where the evidence lies. Its whole digest is in the log, in the record
-// of the step before.
+// where tells the evidence apart. Its whole digest is in the log, in the record of
+// the step before.
 func where(s state) string {
-	return fmt.Sprintf("evidence %s (%s…)", s.Evidence, s.Digest[:min(len(s.Digest), len("sha256:")+8)])
+	return fmt.Sprintf("evidence %s…", s.Digest[:min(len(s.Digest), len("sha256:")+8)])
 }
 
-// parts shows the rungs on the card.
-func parts(rungs []provider.Rung) []bot.ProgressPart {
+// parts shows on the card what was climbed, and what is: not what is still to come,
+// nor what nobody asked for.
+func parts(s state) []bot.ProgressPart {
 	var all []bot.ProgressPart
-	for _, r := range rungs {
-		text := string(r.State)
-		if r.Text != "" {
-			text += ": " + r.Text
+	for _, r := range s.Rungs {
+		switch {
+		case r.State == provider.RungPassed || r.State == provider.RungFailed:
+			all = append(all, bot.ProgressPart{Name: string(r.Name), Text: fmt.Sprintf("%s: %s", r.State, r.Text)})
+		case r.State == provider.RungNotRun && r.Text != "":
+			all = append(all, bot.ProgressPart{Name: string(r.Name), Text: r.Text})
 		}
-		all = append(all, bot.ProgressPart{Name: string(r.Name), Text: text})
+	}
+	if s.Evidence != "" {
+		all = append(all, bot.ProgressPart{Name: "evidence", Text: s.Evidence})
 	}
 	return all
 }

@@ -32,7 +32,7 @@ func (l *loader) backup(n *node, t bot.Target, v any) *Backup {
 		bounds   string
 	}{
 		{"rpo", &b.RPO, "24h", time.Second, 365 * 24 * time.Hour, "1s to 8760h"},
-		{"rto", &b.RTO, "1h", time.Millisecond, 30 * 24 * time.Hour, "1ms to 720h"},
+		{"rto", &b.RTO, "1h", time.Microsecond, 30 * 24 * time.Hour, "1us to 720h"},
 		{"every", &b.Every, "168h", time.Minute, 400 * 24 * time.Hour, "1m to 9600h"},
 	} {
 		value, written := values[key.name]

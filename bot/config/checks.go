@@ -425,6 +425,10 @@ func (l *loader) service(n *node, t bot.Target, values map[string]any) {
 			s.Deploy, s.Components = l.components(n.at(kind), t, table)
 			continue
 		}
+		if kind == "alerts" {
+			s.Alerts = l.alerts(n.at(kind), t, values[kind])
+			continue
+		}
 		if kind == "scale" {
 			s.Scale = l.scale(n.at(kind), t, values[kind])
 			continue

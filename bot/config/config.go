@@ -49,6 +49,7 @@ type Config struct {
 	Heartbeat    *Heartbeat    // nil for none
 	Actions      []Action
 	Observe      Observe
+	Pager        bot.Raw             // [pager]; nil for none
 	Panels       map[string][]Metric // [panels.NAME], each in the order of the file
 	Digests      []Digest
 	Jobs         []Job
@@ -186,6 +187,7 @@ type Service struct {
 	Backup     *Backup
 	Flags      *Binding
 	Rollback   *Binding // what goes back instead of Deploy; nil for the same
+	Alerts     *Alerts  // which alerts are about it; nil for none
 	Logs       *Binding
 	Metrics    *Metrics
 	Guard      *Guard // what watches over deployments; nil for nothing

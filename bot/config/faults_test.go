@@ -262,13 +262,13 @@ func TestTables(t *testing.T) {
 		{"environment", "[environment.prod]\n", "[environment.prod]\n[environment.\"a b\"]\n", `config.toml:56: the name of an environment takes `},
 		{"provider", "type = \"exec\"\n", "type = \"exex\"\n", `config.toml:57: provider "scripts" has the unknown type "exex"; did you mean "exec"?`},
 		{"provider", "type = \"exec\"\n", "type = 7\n", `config.toml:57: provider.scripts.type takes a text in quotes; it is a whole number`},
-		{"provider", "type = \"exec\"\n", "", `config.toml:56: provider "scripts" has no type; there are aws, exec, flags, github, prometheus`},
+		{"provider", "type = \"exec\"\n", "", `config.toml:56: provider "scripts" has no type; there are aws, backup, exec, flags, github, prometheus`},
 		{"service", "deploy = {", "deploi = {", `config.toml:60: unknown key "deploi" in [service.shop.prod]; did you mean "deploy"?`},
 		{"service", `provider = "scripts"`, `provider = "script"`, `config.toml:60: deploy of shop/prod names the provider "script", which has no [provider.script]; did you mean "scripts"?`},
 		{"service", `provider = "scripts"`, `provider = ["scripts"]`, `config.toml:60: service.shop.prod.deploy.provider takes a text in quotes; it is a list`},
 		{"service", `provider = "scripts", `, ``, `config.toml:60: deploy of shop/prod names no provider; there is scripts alone`},
 		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, `deploy = "scripts"`, `config.toml:60: service.shop.prod.deploy takes a table, such as { provider = "NAME" }; it is a text`},
-		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or metrics or logs or flags`},
+		{"service", `deploy = { provider = "scripts", argv = ["./deploy"] }`, ``, `config.toml:59: shop/prod is bound to nothing; bind it with deploy or scale or backup or metrics or logs or flags or alerts`},
 		{"service", "[service.shop.prod]\n", "[service.\"sh/op\".prod]\n", `config.toml:59: the name of a service takes letters`},
 	} {
 		t.Run(r.table+"/"+r.to, func(t *testing.T) {
@@ -290,7 +290,7 @@ func TestEveryTableIsTried(t *testing.T) {
 	tried := map[string]bool{"bot": true, "audit": true, "auth": true, "chat": true, "person": true, "role": true, "grant": true, "deny": true,
 		"require": true, "require.approvals": true, "environment": true, "provider": true, "service": true, "freeze": true,
 		"listen": true, "log": true, "stop": true, "heartbeat": true, "observe": true, "include": true, "template": true, "person.disabled": true,
-		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true}
+		"panels": true, "action": true, "action.run": true, "action.arguments": true, "audit.copy": true, "digest": true, "job": true, "pager": true}
 	is := map[string]bool{}
 	for _, k := range values(t) {
 		is[k.path] = true

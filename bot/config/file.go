@@ -127,6 +127,7 @@ type file struct {
 		Every   string `toml:"every"`
 		Timeout string `toml:"timeout"`
 	} `toml:"observe"`
+	Pager       map[string]any               `toml:"pager"`
 	Panels      map[string]map[string]metric `toml:"panels"`
 	Environment map[string]struct {
 		After string `toml:"after"`

@@ -11,7 +11,7 @@ import (
 	"quarterdeck/bot/config"
 )
 
-var known = config.Known{Chats: []string{"terminal", "file", "slack", "discord"}, Providers: []string{"exec", "github", "aws", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "metrics", "logs", "flags"}, Verbs: []string{"deploy", "freeze add"},
+var known = config.Known{Chats: []string{"terminal", "file", "slack", "discord"}, Providers: []string{"exec", "github", "aws", "backup", "prometheus", "flags"}, Bindings: []string{"deploy", "rollback", "scale", "backup", "metrics", "logs", "flags", "alerts"}, Verbs: []string{"deploy", "freeze add"},
 	NoRule: map[string]func(bot.ChannelID) string{"terminal": func(c bot.ChannelID) string {
 		if c.Local() == "*" {
 			return ""
@@ -100,7 +100,12 @@ every = "1m"
 [observe]
 every = "2m"
 timeout = "9s"
-` + goodStepUp + goodPanels + goodClock + goodFlags + goodActions
+` + goodStepUp + goodPanels + goodClock + goodFlags + goodPager + goodActions
+
+// goodPager is a table whose keys are another's: what is in it is package page's to check.
+const goodPager = `[pager]
+escalation = "default"
+`
 
 const goodStepUp = `[[require]]
 permissions = ["scale"]

@@ -102,6 +102,7 @@ func readFile(path string, known Known) (*loader, error) {
 	l.actions()
 	l.observe()
 	l.clock()
+	l.pager()
 	return l, nil
 }
 

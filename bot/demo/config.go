@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"quarterdeck/bot/demo/platform"
 )
@@ -46,14 +50,14 @@ roles = ["visitor"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "lock", "status", "history", "logs", "metrics", "run.read"]
+permissions = ["deploy", "rollback", "restart", "scale", "backup.read", "restore-test", "lock", "status", "history", "logs", "metrics", "run.read", "page.*", "oncall"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["developer"]
 permissions = ["audit"]
 [[grant]]
 roles = ["sre"]
-permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt", "totp.reset"]
+permissions = ["run.cancel", "release.override", "scale.override", "break-glass", "lock.steal", "freeze.override", "freeze", "halt", "totp.reset", "oncall.override"]
 targets = ["shop/*"]
 [[grant]]
 roles = ["visitor"]
@@ -99,13 +103,60 @@ every = "2s"
 type = "exec"
 dir = "platform"
 
+[provider.backups]
+type = "backup"
+reserve = "100MiB"
+
+# The platform's monitor speaks Prometheus' query API.
+[provider.monitor]
+type = "prometheus"
+api_url = "http://MONITOR"
+timeout = "5s"
+scrape_interval = "1s"
+
+[panels.shop.orders]
+expr = 'sum(rate(orders_total{service="{service}", env="{env}"}[{window}])) * 60'
+unit = "orders/min"
+level = "business"
+[panels.shop.requests]
+expr = 'sum(rate(http_requests_total{service="{service}", env="{env}"}[{window}]))'
+unit = "req/s"
+signal = "traffic"
+[panels.shop.errors]
+expr = '100 * (sum(rate(http_requests_total{service="{service}", env="{env}", code=~"5.."}[{window}])) or vector(0)) / sum(rate(http_requests_total{service="{service}", env="{env}"}[{window}]))'
+unit = "%"
+signal = "errors"
+above = 2
+over = "15s"
+needs = { requests = 1 }
+[panels.shop.p50]
+expr = '1000 * histogram_quantile(0.5, sum by (le) (rate(http_request_duration_seconds_bucket{service="{service}", env="{env}"}[{window}])))'
+unit = "ms"
+panel = "latency"
+[panels.shop.p95]
+expr = '1000 * histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{service="{service}", env="{env}"}[{window}])))'
+unit = "ms"
+panel = "latency"
+signal = "latency"
+above = 500
+over = "15s"
+[panels.shop.instances]
+expr = 'sum(up{service="{service}", env="{env}"})'
+level = "technical"
+below = 1
+over = "15s"
+
 [service.shop.staging]
+metrics = { provider = "monitor", panels = "shop" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+backup = { provider = "backups", path = "platform/backups/shop-staging", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 [service.shop.prod]
+metrics = { provider = "monitor", panels = "shop" }
 deploy = { provider = "platform", argv = ["./platform", "deploy"], rollback = ["./platform", "rollback"], restart = ["./platform", "restart"], current = ["./platform", "current"], releases = ["./platform", "releases"], kill_after = "60s" }
 scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./platform", "current"], min = 1, max = 8, step = 4, kill_after = "60s" }
+backup = { provider = "backups", path = "platform/backups/shop-prod", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 `
 
@@ -123,21 +174,40 @@ func checkFolder(dir string) error {
 		return nil
 	}
 	// One that was interrupted may have got no further than its configuration.
-	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && string(written) == configuration {
+	if written, err := os.ReadFile(filepath.Join(dir, "config.toml")); err == nil && strings.HasPrefix(string(written), configuration[:strings.Index(configuration, monitorMark)]) {
 		return nil
 	}
 	return fmt.Errorf("%s is not empty and no earlier demo's folder (it holds %s); name a new folder, or one of an earlier demo", dir, entries[0].Name())
 }
 
-// writeConfiguration puts config.toml into dir unless one is there, and gives
-// its path.
-func writeConfiguration(dir string) (string, error) {
-	path := filepath.Join(dir, "config.toml")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+// monitorMark stands in the configuration where the monitor's address goes.
+const monitorMark = "MONITOR"
+
+// monitored finds the monitor's address in a configuration that is kept.
+var monitored = regexp.MustCompile(`(?s)\[provider\.monitor\].*?\napi_url *= *"http://(127\.0\.0\.1:[0-9]+)"`)
+
+// writeConfiguration puts config.toml into dir unless one is there, and gives its
+// path, and what the monitor listens on: the address that the configuration has.
+func writeConfiguration(ctx context.Context, dir string) (path string, monitor net.Listener, err error) {
+	path = filepath.Join(dir, "config.toml")
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("read the demo's configuration: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {
-		return "", fmt.Errorf("write the demo's configuration: %w", err)
+	address := "127.0.0.1:0"
+	if m := monitored.FindSubmatch(kept); m != nil {
+		address = string(m[1])
 	}
-	return path, nil
+	var lc net.ListenConfig
+	if monitor, err = lc.Listen(ctx, "tcp", address); err != nil {
+		return "", nil, fmt.Errorf("the monitor cannot listen on %s, its address in %s; give it another there: %w", address, path, err)
+	}
+	if kept != nil {
+		return path, monitor, nil
+	}
+	text := strings.Replace(configuration, monitorMark, monitor.Addr().String(), 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("write the demo's configuration: %w", err), monitor.Close())
+	}
+	return path, monitor, nil
 }

@@ -17,8 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/terminal"
+	"quarterdeck/bot/demo/monitor"
 	"quarterdeck/bot/demo/platform"
 	"quarterdeck/bot/demo/shop"
 )
@@ -29,6 +31,9 @@ const serveArg = "__bot"
 func main() {
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "platform" {
 		os.Exit(platform.Main(os.Args[1:]))
+	}
+	if code, handled := backupprovider.Main(os.Args[1:]); handled {
+		os.Exit(code)
 	}
 	if code, handled := execprovider.Main(os.Args[1:]); handled {
 		os.Exit(code)
@@ -80,19 +85,21 @@ func demo(ctx context.Context, data string) (err error) {
 	if err != nil {
 		return err
 	}
-	config, err := writeConfiguration(data)
+	config, heard, err := writeConfiguration(ctx, data)
 	if err != nil {
 		return err
 	}
+	defer heard.Close()
 	dir := filepath.Join(data, "platform")
 	if _, err := platform.InstallCLI(dir, exe); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	supervisor := platform.New(platform.Config{Dir: dir, Self: []string{exe, "shop"}, Environments: platform.DefaultEnvironments()})
+	samples := &monitor.Samples{}
+	supervisor := platform.New(platform.Config{Dir: dir, Self: []string{exe, "shop"}, Environments: platform.DefaultEnvironments(), Scraped: scraped(samples)})
 	bot := &botProcess{exe: exe, config: config, log: filepath.Join(data, "bot.log")}
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	part := func(run func(context.Context) error) {
 		go func() {
 			err := run(ctx)
@@ -104,6 +111,7 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	part(supervisor.Run)
 	part(bot.run)
+	part(func(ctx context.Context) error { return monitor.NewAPI(samples).Serve(ctx, heard) })
 	defer func() {
 		cancel(nil)
 		for range cap(ended) {
@@ -142,4 +150,16 @@ func removeAll(dir string) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	fmt.Fprintln(os.Stderr, "demo: the temporary folder could not be removed:", dir)
+}
+
+// scraped hands what the platform's instances say of themselves to the monitor,
+// under the labels that the configuration asks for.
+func scraped(s *monitor.Samples) func(env, instance string, at time.Time, exposition []byte, gone bool) {
+	return func(env, instance string, at time.Time, exposition []byte, gone bool) {
+		if gone {
+			s.Gone(instance, at)
+			return
+		}
+		s.Scraped(instance, map[string]string{"service": "shop", "env": env}, at, exposition)
+	}
 }

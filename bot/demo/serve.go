@@ -15,8 +15,10 @@ import (
 	"syscall"
 	"time"
 
+	"quarterdeck/adapters/backup"
 	"quarterdeck/adapters/exec"
 	"quarterdeck/adapters/file"
+	"quarterdeck/adapters/prometheus"
 	"quarterdeck/adapters/sqlite"
 	"quarterdeck/adapters/terminal"
 	"quarterdeck/bot"
@@ -30,7 +32,7 @@ import (
 func tables() app.Tables {
 	return app.Tables{
 		Chats:     []bot.ChatType{terminal.Type(), file.Type()},
-		Providers: []provider.Type{execprovider.Type()},
+		Providers: []provider.Type{execprovider.Type(), backupprovider.Type(), prometheusprovider.Type()},
 		Stores:    []store.Type{sqlite.Type()},
 		Commands:  commands.All,
 	}

@@ -77,7 +77,8 @@ func (s Sources) changes(ctx context.Context, w Window) (Block, error) {
 	if len(runs) == mostRuns && runs[len(runs)-1].Created.After(w.From) {
 		sum = "more than " + sum
 	}
-	return Block{Lines: slices.Concat([]string{sum}, bad, seen, good)}, nil
+	image, err := picture(w, runs)
+	return Block{Lines: slices.Concat([]string{sum}, bad, seen, good), Image: image}, err
 }
 
 // The ages from which on something counts as stuck, and for how long a run whose

@@ -8,6 +8,7 @@ import (
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/audit"
+	"quarterdeck/bot/backup"
 	"quarterdeck/bot/guard"
 	"quarterdeck/bot/provider"
 	"quarterdeck/bot/release"
@@ -21,12 +22,15 @@ type Sources struct {
 	Log     bot.Log
 	Ledger  *release.Ledger
 	Guard   *guard.Keeper
+	Backups *backup.Ledger
 	Store   store.Store
 	Zone    bot.Zone
 	// Verify checks the audit log; see audit.Verify.
 	Verify func(ctx context.Context) (audit.Report, error)
 	// Unused gives, in a sentence each, the rights that none of these uses needed.
 	Unused func(ctx context.Context, uses []Use) ([]string, error)
+	// Means gives the permission that a verb takes, "" for none.
+	Means func(verb string) bot.Permission
 	// Dial opens a connection to "HOST:PORT" for the certificates; nil for the
 	// system's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -42,6 +46,7 @@ func (s Sources) All() []Section {
 		{Name: "stuck", Help: "runs that wait, go on for long, or ended unknown", Permission: bot.MaySeeRuns, Gather: s.stuck},
 		{Name: "reviews", Help: "break-glass that nobody reviewed", Permission: bot.MaySeeRuns, Gather: s.reviews},
 		{Name: "holds", Help: "halts, locks and freezes, also those ahead", Permission: bot.MaySeeStatus, Gather: s.holds},
+		{Name: "restores", Help: "restore tests, and those that are due", Permission: bot.MaySeeBackups, Gather: s.restores},
 		{Name: "certificates", Help: "certificates of hosts that expire soon", Permission: bot.MayDigest, Gather: s.certificates},
 		{Name: "log", Help: "whether the audit log is intact", Permission: bot.MayReadAudit, Gather: s.verified, Within: 20 * time.Second},
 		{Name: "dora", Help: "the five DORA metrics of each service", Permission: bot.MaySeeHistory, Gather: s.dora},

@@ -16,7 +16,7 @@ type Use struct {
 	Account    bot.AccountID
 	Person     string
 	Permission bot.Permission
-	Resource   bot.Resource
+	Resource   bot.Resource // "" for all that they may see
 }
 
 // unusedFor is for how long a right must have been idle to be told of: less would
@@ -73,7 +73,13 @@ func (s Sources) uses(ctx context.Context, since time.Time) (all []Use, oldest t
 			if err := json.Unmarshal(sealed.Body, &rec); err != nil {
 				return nil, oldest, fmt.Errorf("decode record %d: %w", sealed.Seq, err)
 			}
-			if rec.Permission == "" || rec.Person == "" || rec.Kind == bot.DeniedRecord || rec.Permission == bot.MayAskSelf {
+			if rec.Permission == "" || rec.Person == "" || rec.Kind == bot.DeniedRecord {
+				continue
+			}
+			if rec.Permission == bot.MayAskSelf { // over all that they may see, such as a bare "status"
+				if p := s.Means(rec.Verb); p != bot.MayAskSelf && p != "" {
+					found[Use{Account: rec.Account, Person: rec.Person, Permission: p}] = true
+				}
 				continue
 			}
 			for _, resource := range rec.Resources {

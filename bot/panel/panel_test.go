@@ -151,7 +151,7 @@ func TestRangeAsks(t *testing.T) {
 		over         time.Duration
 		step, window string
 	}{
-		{time.Minute, "15s", "60s"}, {6 * time.Hour, "5m0s", "300s"}, {7 * 24 * time.Hour, "1h0m0s", "3600s"}, {time.Hour, "15s", "60s"},
+		{time.Minute, "15s", "60s"}, {6 * time.Hour, "2m0s", "120s"}, {7 * 24 * time.Hour, "1h0m0s", "3600s"}, {time.Hour, "15s", "60s"},
 	} {
 		s := &source{}
 		if _, err := board(s).Range(context.Background(), shop, "requests", provider.Span{From: now.Add(-c.over), To: now}, 240); err != nil {

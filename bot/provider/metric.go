@@ -89,7 +89,8 @@ type Linked interface {
 
 // Steps are the distances of points that people can read off a chart.
 var steps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second,
-	time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
 // NiceStep gives the smallest step that people can read that is not smaller than
 // least: a second to a day, and whole days past that.

@@ -48,6 +48,9 @@ func shellLines() []shellLine {
 		{"dev", "reindex shop staging orders --note puzzled", 5}, {"dev", "peek shop staging", 0},
 		{"sre", "cache flush /a", 0}, {"sre", "cache flush a", 2},
 		{"sre", "totp enrol", 0}, {"dev", "totp confirm 123456", 1}, {"sre", "totp reset sre", 3}, {"oncall", "totp reset sre", 0},
+		{"dev", "page open shop prod it is down", 0}, {"dev", "page list", 0}, {"dev", "page show", 0}, {"oncall", "page ack", 0}, {"guest", "page ack 1", 3},
+		{"oncall", "page snooze", 0}, {"oncall", "page escalate 1", 0}, {"dev", "page note 1 it is slow", 0}, {"dev", "page update 1 back soon", 0}, {"dev", "page resolve", 0},
+		{"dev", "page story", 0}, {"dev", "page ack", 2}, {"dev", "oncall", 0}, {"sre", "oncall override primary dev", 0}, {"dev", "oncall end 1", 3}, {"sre", "oncall end 1", 0},
 		{"dev", "history", 0}, {"dev", "runs", 0}, {"dev", "run 1", 0}, {"dev", "run 999", 2}, {"dev", "audit", 0}, {"guest", "audit", 3},
 	}
 }

@@ -167,9 +167,10 @@ func cast() map[string]command {
 		"with-components": withComponents, "with-rescue": withRescue, "await-seen": awaitSeen, "counted": counted,
 		"copy": copyConfig, "in-order": inOrder, "complete": complete, "holds": holds, "anywhere": anywhere, "hostile": hostile, "spoil": spoil,
 		"keep-secret": keepSecret, "code": oneTimeCode, "wrong-code": wrongCode, "kept-nowhere": keptNowhere,
-		"every-verb": everyVerb, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
+		"every-verb": everyVerb, "with-pager": withPager, "monitor": monitor, "frames": frames, "add-verbs": addVerbs, "json-error": jsonError,
 	}
 	maps.Copy(cmds, watchers())
+	maps.Copy(cmds, keepers())
 	// A person's line is expected to be done, exit code 0; a word in front says
 	// what else is expected.
 	for _, who := range []string{"dev", "dev-phone", "oncall", "sre", "guest", "newcomer", "attacker"} {

@@ -45,7 +45,7 @@ roles = ["developer"]
 
 [[grant]]
 roles = ["developer"]
-permissions = ["deploy", "rollback", "restart", "scale", "scale.override", "status", "history", "logs", "metrics", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt", "totp.reset"]
+permissions = ["deploy", "rollback", "restart", "scale", "scale.override", "backup.read", "restore-test", "status", "history", "logs", "metrics", "run.read", "release.override", "lock", "freeze", "freeze.override", "halt", "totp.reset", "page.*", "oncall", "oncall.override"]
 targets = ["*/*"]
 [[grant]]
 roles = ["developer"]

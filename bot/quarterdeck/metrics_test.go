@@ -94,11 +94,9 @@ func withMetrics(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("config.toml"), []byte(text), 0o600))
 }
 
-// measures gives a metric a value, with a ripple of a tenth.
+// measures gives a metric a value.
 func (s *stageServer) measures(metric, env string, value float64) {
-	s.Set(fmt.Sprintf("%s{env=%q}", metric, env), fakeprometheus.Line{Value: func(at time.Time) (float64, bool) {
-		return value * (1 + 0.1*float64(at.Unix()/300%2)), true
-	}})
+	s.Set(fmt.Sprintf("%s{env=%q}", metric, env), fakeprometheus.Line{Value: func(time.Time) (float64, bool) { return value, true }})
 }
 
 // prometheus NAME measures METRIC ENV VALUE|nothing, or NAME hangs|refuses|breaks|

@@ -25,7 +25,7 @@ import (
 // inSlack are the terminal's scripts that are played in Slack as well, by each
 // way in which it delivers. Those that are left out are about the terminal, the
 // command line or the database alone. Every command is in one of them.
-var inSlack = []string{"everyday", "action", "glass", "scale", "evidence", "expired", "order", "rescue", "refused", "digest"}
+var inSlack = []string{"everyday", "action", "glass", "scale", "evidence", "expired", "order", "rescue", "refused", "digest", "pages"}
 
 // TestConversationsInSlack plays scripts of the terminal with every person in
 // Slack: what they type is delivered by Socket Mode or by signed HTTP, and what

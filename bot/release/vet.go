@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"quarterdeck/bot"
 	"quarterdeck/bot/provider"
@@ -32,6 +33,14 @@ func (s *Split) Vet(ctx context.Context, a provider.Artefact) ([]string, error) 
 		return vetted.Vet(ctx, a)
 	}
 	return nil, nil
+}
+
+// Committed implements provider.Dated: what deploys is what is asked.
+func (s *Split) Committed(ctx context.Context, a provider.Artefact) (time.Time, error) {
+	if dated, ok := s.Deployer.(provider.Dated); ok {
+		return dated.Committed(ctx, a)
+	}
+	return time.Time{}, bot.Errorf(bot.NotFound, "when %s was committed is not known", a.Label())
 }
 
 // Vet implements provider.Vetted: every component is asked about its part, under

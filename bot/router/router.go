@@ -448,6 +448,9 @@ func (r *Router) road(ctx context.Context, m bot.Message, request string) error 
 			return r.refuse(ctx, c, bot.Ask{}, bot.Decision{Rule: "button"}, err)
 		}
 		m.Text, c.Bound = p.Line, p.Digest
+		if p.Key != "" && m.Thread == "" { // what a page's buttons do gathers in its thread
+			m.Thread, c.Thread = m.On, m.On
+		}
 	}
 	if !who.Known() {
 		if !r.limits.allow(string(m.Account)) {

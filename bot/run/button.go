@@ -22,6 +22,10 @@ type Press struct {
 	// button was first offered.
 	Shown time.Time `json:"shown,omitzero"`
 	Card  int64     `json:"card,omitempty"`
+	// Key and Places say which card it is on, and where that is, of a button that
+	// no run offers; see Offer.
+	Key    string          `json:"key,omitempty"`
+	Places []bot.ChannelID `json:"places,omitempty"`
 }
 
 // KindPress is the document kind of button tokens.

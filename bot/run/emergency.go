@@ -190,7 +190,7 @@ func (m *Emergency) note(kind, id string, body any, reserve int64) error {
 // errStays is what a command that is no way back is told.
 func errStays(why error) *bot.Error {
 	return &bot.Error{Op: "emergency", Kind: bot.Unavailable, Err: why,
-		Say: "not run: the audit log cannot be written (" + Cause(why) + "); only what reads and rollback work now, please repeat it later"}
+		Say: "not run: the audit log cannot be written (" + Cause(why) + "); only what reads, page ack and rollback work now, please repeat it later"}
 }
 
 // Cause says in a few words why the log cannot be written.
@@ -226,7 +226,7 @@ func (m *Emergency) Act(ctx context.Context, c bot.Call, ask bot.Ask, cmd bot.Co
 		m.teller(r, nil)(ctx, card)
 		return nil
 	}
-	if !r.Plan.WayBack {
+	if !r.Plan.WayBack && !r.Plan.OffLog {
 		return errStays(why)
 	}
 	j := &journalled{run: *r, working: true}
@@ -293,6 +293,9 @@ func (m *Emergency) claim(j *journalled) error {
 		}
 		if !other.settled {
 			return bot.Errorf(bot.Conflict, "%s asked for this already: %s is under way, written to the emergency journal", other.run.Call.Who.Name(), other.run.Plan.Summary)
+		}
+		if !j.run.Plan.WayBack {
+			return bot.Errorf(bot.Conflict, "%s has been done by %s, which only the emergency journal knows of yet", other.run.Plan.Summary, other.run.Call.Who.Name())
 		}
 		if v := j.run.Call.Args["version"]; v == "" || v == "previous" {
 			return bot.Errorf(bot.Conflict, "%s has been done, which only the emergency journal knows of; to go on from there, name the release: %s VERSION", other.run.Plan.Summary, j.run.Call.Line)

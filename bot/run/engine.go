@@ -56,6 +56,10 @@ type Config struct {
 	// InForce, when set, gives an Error that wraps ErrOutdated when a reader shows
 	// other rules in force than those that the engine works by.
 	InForce func(r store.Reader) error
+	// AtHand, when set, says from memory why somebody may act at once on a target
+	// and be reviewed after without a grant of that: they are on call for it, or
+	// hold its page; "" where they may not.
+	AtHand func(who bot.Identity, t bot.Target) (why string)
 	// Seal marks stored runs; one that it does not know is not worked on.
 	Seal   store.Seal
 	Clock  bot.Clock

@@ -47,8 +47,18 @@ func (e *Engine) breakGlass(r *bot.Run, who bot.Identity) error {
 func (e *Engine) mayBreakGlass(r *bot.Run, who bot.Identity) bot.Decision {
 	req := e.request(r, who)
 	req.Permission = bot.MayBreakGlass
-	return e.Policy.Decide(req)
+	d := e.Policy.Decide(req)
+	// A deny holds against whoever is on call too.
+	if !d.Allowed && d.Rule == noGrant && who.Known() && e.AtHand != nil && r.Ask.Target != (bot.Target{}) {
+		if why := e.AtHand(who, r.Ask.Target); why != "" {
+			return bot.Decision{Allowed: true, Rule: why, Because: who.Name() + " " + why}
+		}
+	}
+	return d
 }
+
+// noGrant is the rule of a Decision that no rule made; see auth.Policy.
+const noGrant = "no grant"
 
 // breaks reports whether break-glass passes the obstacle: what is set up for
 // ordinary days. A release that is marked bad takes the right to override that.

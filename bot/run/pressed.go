@@ -32,6 +32,13 @@ func (e *Engine) Pressed(ctx context.Context, m bot.Message) (p Press, err error
 		if !found || !e.Clock.Now().Before(p.Expires) {
 			return bot.Errorf(bot.Conflict, "that button has expired; type the command instead")
 		}
+		if p.Key != "" {
+			own, err := onCard(r, p, m)
+			if err == nil && !own {
+				err = errElsewhere()
+			}
+			return err
+		}
 		row, found, err := r.Run(p.Run)
 		if err != nil {
 			return err
@@ -45,11 +52,15 @@ func (e *Engine) Pressed(ctx context.Context, m bot.Message) (p Press, err error
 		}
 		own, err := onOwnCard(r, &c.run, p, m)
 		if err == nil && !own {
-			err = bot.Errorf(bot.Denied, "that button is not on the card that it belongs to; press it where the bot posted that, or type the command")
+			err = errElsewhere()
 		}
 		return err
 	})
 	return p, err
+}
+
+func errElsewhere() error {
+	return bot.Errorf(bot.Denied, "that button is not on the card that it belongs to; press it where the bot posted that, or type the command")
 }
 
 // onOwnCard reports whether m's button was pressed on a message that shows the

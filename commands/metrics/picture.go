@@ -118,7 +118,7 @@ func (n Needs) markers(ctx context.Context, call bot.Call, t bot.Target, over pr
 		return nil, err
 	}
 	for _, r := range seen {
-		marks = append(marks, chart.Marker{At: r.At, Label: "outside: " + r.Words("summary")})
+		marks = append(marks, chart.Marker{At: r.At, Label: "outside: " + strings.TrimPrefix(r.Words("summary"), t.String()+": ")})
 	}
 	return marks, nil
 }

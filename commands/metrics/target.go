@@ -227,15 +227,22 @@ func telling(list []shown, over provider.Span) string {
 // head says in one line how the target stands.
 func (n Needs) head(card *bot.Card, t bot.Target, list []shown, over provider.Span) {
 	what := fmt.Sprintf("%s, last %s", t, span(over.To.Sub(over.From)))
-	unread, values, limited := 0, 0, 0
+	unread, values, limited, judged := 0, 0, 0, 0
 	for _, m := range list {
 		if m.now.Err != nil {
 			unread++
 		}
-		if len(m.now.Measured.Series) > 0 {
+		is := slices.ContainsFunc(m.now.Measured.Series, func(s provider.Series) bool {
+			sum := chart.Summarise(s.Points, over.From, over.To)
+			return sum.Count > 0 && current(sum, over, m.now.Measured.Step)
+		})
+		if is {
 			values++
-			if !m.Limits.None() {
-				limited++
+		}
+		if !m.Limits.None() {
+			limited++
+			if is {
+				judged++
 			}
 		}
 	}
@@ -247,7 +254,7 @@ func (n Needs) head(card *bot.Card, t bot.Target, list []shown, over provider.Sp
 		card.Title, card.Tone = fmt.Sprintf("%s: %s is %s, and %s is allowed", what, m.Name, chart.Value(v, m.Unit), panel.Words(m.Limits, m.Unit)), bot.Bad
 	case values == 0:
 		card.Title, card.Tone = what+": no data", bot.Warning
-	case limited > 0 && unread == 0:
+	case limited > 0 && judged == limited && unread == 0: // what is not measured is within nothing
 		card.Title, card.Tone = what+": within its thresholds", bot.Good
 	default:
 		card.Title = what

@@ -69,6 +69,7 @@ type Server struct {
 	sessions    map[string]Act // by access key
 	expired     bool
 	late        time.Duration // of the request under way
+	metrics     Metrics
 	logs        []LogEvent
 	queries     []*query
 	queryEnd    string
@@ -163,6 +164,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if op == "" {
 		op = form.Get("Action")
 	}
+	measures := strings.HasPrefix(r.URL.Path, cloudWatch)
+	if measures {
+		op = strings.TrimPrefix(r.URL.Path, cloudWatch)
+	}
 	object := s3Op(r)
 	if object != "" {
 		op = object
@@ -188,11 +193,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "<html>"+f.Message+"</html>")
 			return
 		}
+		if measures {
+			failCBOR(w, failure{f.Status, f.Code, f.Message})
+			return
+		}
 		if object != "" {
 			failS3(w, f.Status, f.Code)
 			return
 		}
 		fail(w, op, failure{f.Status, f.Code, f.Message})
+		return
+	}
+	if measures {
+		s.serveMetrics(w, r, body)
 		return
 	}
 	if object != "" {
@@ -249,27 +262,36 @@ func (s *Server) strikes(op string) *Fault {
 	return nil
 }
 
-// answer executes a request. The caller holds mu.
-func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values) (any, error) {
+// caller finds who sent a request. The caller holds mu.
+func (s *Server) caller(r *http.Request) (caller, error) {
 	m := scope.FindStringSubmatch(r.Header.Get("Authorization"))
 	switch {
 	case m == nil:
-		return nil, refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
+		return caller{}, refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
 	case s.expired:
-		return nil, refuse("ExpiredTokenException", "The security token included in the request is expired")
+		return caller{}, refuse("ExpiredTokenException", "The security token included in the request is expired")
 	}
 	session, assumed := s.sessions[m[1]]
 	if !assumed && m[1] != s.o.AccessKey {
-		return nil, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return caller{}, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	if assumed && r.Header.Get("X-Amz-Security-Token") == "" {
-		return nil, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return caller{}, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	return caller{session, m[2]}, nil
+}
+
+// answer executes a request. The caller holds mu.
+func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values) (any, error) {
+	who, err := s.caller(r)
+	if err != nil {
+		return nil, err
 	}
 	if op == "AssumeRole" {
 		return s.assumeRole(form), nil
 	}
 	if key := runMark.FindStringSubmatch(r.Header.Get("User-Agent")); key != nil {
-		session.Key = key[1]
+		who.Key = key[1]
 	}
 	handle, found := map[string]func(caller, []byte) (any, error){
 		"DescribeServices": s.describeServices, "UpdateService": s.updateService,
@@ -282,7 +304,7 @@ func (s *Server) answer(r *http.Request, op string, body []byte, form url.Values
 	if !found {
 		return nil, refuse("UnknownOperationException", "%s", op)
 	}
-	return handle(caller{session, m[2]}, body)
+	return handle(who, body)
 }
 
 // caller is who asks, and in which region.

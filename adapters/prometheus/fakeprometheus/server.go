@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -73,6 +74,9 @@ func (s *Server) Asked() []Asked {
 
 const maxPoints = 11_000
 
+// duration is what Prometheus takes for one: whole units, or a number of seconds.
+var duration = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?|([0-9]+(ms|[smhdwy]))+)$`)
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -98,6 +102,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	lines, known := s.lines[form["query"]]
 	warnings := slices.Clone(s.warnings)
 	s.mu.Unlock()
+	if text, given := form["timeout"]; given && !duration.MatchString(text) {
+		fail(w, http.StatusBadRequest, "bad_data", fmt.Sprintf(`invalid parameter "timeout": cannot parse %q to a valid duration`, text))
+		return
+	}
 	switch r.URL.Path {
 	case "/api/v1/query_range":
 		start, okStart := moment(form["start"])

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver named "sqlite"
+
+	"quarterdeck/adapters/backup"
 )
 
 const (
@@ -79,6 +81,11 @@ func (e *environment) backup(ctx context.Context) (name string, err error) {
 	if err := errors.Join(os.Chmod(part, 0o600), syncFile(part)); err != nil {
 		return "", fmt.Errorf("keep backup: %w", err)
 	}
+	// Described before it has its name: whoever sees it can hold a copy against that.
+	if err := errors.Join(removeIfThere(filepath.Join(dir, backupprovider.ManifestName(name))),
+		backupprovider.DescribeFile(ctx, part, dir, name, e.super.cfg.Now().UTC())); err != nil {
+		return "", fmt.Errorf("describe backup: %w", err)
+	}
 	if err := errors.Join(os.Rename(part, filepath.Join(dir, name)), syncDir(dir)); err != nil {
 		return "", fmt.Errorf("name backup: %w", err)
 	}
@@ -102,7 +109,7 @@ func (e *environment) pruneBackups(dir string) error {
 	}
 	slices.Sort(whole) // the names sort by time
 	for len(whole) > keptBackups {
-		err = errors.Join(err, removeIfThere(filepath.Join(dir, whole[0])))
+		err = errors.Join(err, removeIfThere(filepath.Join(dir, whole[0])), removeIfThere(filepath.Join(dir, backupprovider.ManifestName(whole[0]))))
 		whole = whole[1:]
 	}
 	return err

@@ -40,6 +40,10 @@ type Config struct {
 	BackupEvery time.Duration
 	// Now tells the time that is written down. Default time.Now.
 	Now func() time.Time
+	// Scraped is told of every look at an instance, with what it printed of itself in
+	// Prometheus' text format; nil where it could not be read, and gone where it is
+	// no more. It is called from several goroutines. Default: nobody.
+	Scraped func(env, instance string, at time.Time, exposition []byte, gone bool)
 	// Log receives the platform's own log. Default: none.
 	Log *slog.Logger
 }
@@ -99,6 +103,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Scraped == nil {
+		c.Scraped = func(string, string, time.Time, []byte, bool) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -84,6 +85,7 @@ func (e *environment) monitor(ctx context.Context) {
 	tick := time.NewTicker(scrapeEvery)
 	defer tick.Stop()
 	known := map[*process]counters{}
+	watched := map[*process]bool{}
 	from, gap := time.Now(), false
 	for {
 		select {
@@ -93,6 +95,17 @@ func (e *environment) monitor(ctx context.Context) {
 		}
 		fresh := e.scrapeAll(ctx)
 		now := time.Now()
+		for p := range fresh {
+			watched[p] = true
+		}
+		for p := range watched {
+			select {
+			case <-p.exited:
+				delete(watched, p)
+				e.super.cfg.Scraped(e.cfg.Name, p.name, now, nil, true)
+			default:
+			}
+		}
 		switch {
 		case len(fresh) == 0:
 			gap = true
@@ -135,7 +148,12 @@ func (e *environment) scrapeAll(ctx context.Context) map[*process]counters {
 		}
 		all.Go(func() {
 			e.checkHealth(ctx, p)
-			c, err := e.super.scrape(ctx, p)
+			exposition, err := e.super.scrape(ctx, p)
+			e.super.cfg.Scraped(e.cfg.Name, p.name, time.Now(), exposition, false)
+			if err != nil {
+				return
+			}
+			c, err := parseCounters(bytes.NewReader(exposition))
 			if err != nil {
 				return
 			}
@@ -164,20 +182,28 @@ func (e *environment) checkHealth(ctx context.Context, p *process) {
 	}
 }
 
-func (s *Supervisor) scrape(ctx context.Context, p *process) (counters, error) {
+// maxExposition bounds what an instance may print of itself.
+const maxExposition = 4 << 20
+
+// scrape gives what an instance prints of itself; nil with an error.
+func (s *Supervisor) scrape(ctx context.Context, p *process) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.backend.addr+"/metrics", nil)
 	if err != nil {
-		return counters{}, err
+		return nil, err
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return counters{}, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return counters{}, fmt.Errorf("GET /metrics answered %d", resp.StatusCode)
+		return nil, fmt.Errorf("GET /metrics answered %d", resp.StatusCode)
 	}
-	return parseCounters(io.LimitReader(resp.Body, 4<<20))
+	exposition, err := io.ReadAll(io.LimitReader(resp.Body, maxExposition))
+	if err != nil {
+		return nil, err
+	}
+	return exposition, nil
 }
 
 // parseCounters adds up http_requests_total from the Prometheus text format.
