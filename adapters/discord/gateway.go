@@ -281,7 +281,7 @@ func (k *socket) read(within time.Duration) (f frame, c *closed) {
 	var by *websocket.CloseError
 	switch {
 	case errors.As(err, &by):
-		c := &closed{fatal: forGood(by.Code), err: errors.New("Discord closed it: " + by.Error())}
+		c := &closed{fatal: forGood(by.Code), err: errors.New("it was closed: " + by.Error())}
 		switch by.Code {
 		case 4003, 4007, 4009, websocket.CloseNormalClosure, websocket.CloseGoingAway:
 			c.lost = true
@@ -343,10 +343,10 @@ func (k *socket) run(ctx context.Context, token string, beside *conc.WaitGroup) 
 		case opHeartbeatAck:
 			k.unheard.Store(false)
 		case opReconnect:
-			return &closed{err: errors.New("Discord asks to connect anew"), quick: ready}
+			return &closed{err: errors.New("it was asked to be made anew"), quick: ready}
 		case opInvalidSession:
 			var resumable bool
-			return &closed{err: errors.New("Discord knows the session no more"), lost: json.Unmarshal(f.Data, &resumable) != nil || !resumable}
+			return &closed{err: errors.New("its session is known no more"), lost: json.Unmarshal(f.Data, &resumable) != nil || !resumable}
 		case opDispatch:
 			if f.Type == "READY" || f.Type == "RESUMED" {
 				if within, ready = 2*interval+opening, true; f.Type == "READY" {

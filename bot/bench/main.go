@@ -86,6 +86,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "the raw bot ended:", rawSlack(url))
 		return
 	}
+	if base := os.Getenv(rawDiscordVar); base != "" {
+		fmt.Fprintln(os.Stderr, "the raw bot ended:", rawDiscord(base))
+		return
+	}
 	only := flag.String("run", "", "only measurements whose name matches this regular expression")
 	quick := flag.Bool("quick", false, "a tenth of the work, for a first look")
 	flag.Parse()
@@ -119,6 +123,7 @@ func bench(only string, quick bool) error {
 		{"chart", charts},
 		{"program", program},
 		{"slack", inSlack},
+		{"discord", inDiscord},
 		{"choices", choices},
 		{"timers", timers},
 		{"replicas", replicas},

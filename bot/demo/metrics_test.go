@@ -20,7 +20,7 @@ func TestErrorsAreSeen(t *testing.T) {
 	s.typesUntil("metrics", `shop/prod +[\d.]+ req/s .*\b0 %`)
 	s.types("deploy shop v3 prod", "confirm", "/as sre", "approve")
 	s.expect(`deploy shop v3 to prod: done`)
-	s.until("metrics shop prod --last 2m", `shop/prod, last 2m: errors is [\d.]+ %, and at most 2 % is allowed`)
+	s.typesUntil("metrics shop prod --last 2m", `shop/prod, last 2m: errors is [\d.]+ %, and at most 2 % is allowed`)
 	s.expect(`at most 2 %, breached`)
 	s.expect(`▲ .*#1 deploy v3`)
 	path := s.expect(`(\S+shop-prod-errors-[0-9a-f]+\.png)`)[1]

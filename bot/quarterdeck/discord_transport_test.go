@@ -66,6 +66,7 @@ func TestConversationsInDiscord(t *testing.T) {
 			}
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(n.lines)), func(line string) bool { return line == c.Name || strings.HasPrefix(line, c.Name+" ") }) {
 				t.Errorf("by %s nobody asks for %q in Discord", mode, c.Name)
+				continue
 			}
 			if !chosen.verbs[c.Name] {
 				t.Errorf("by %s nobody uses the slash command %q", mode, c.Name)
@@ -229,8 +230,7 @@ func (n *inDiscordNow) ask(ts *testscript.TestScript, who, line string) (said st
 	n.all.mu.Lock()
 	n.all.lines[line] = true
 	n.all.mu.Unlock()
-	direct := n.DirectWith(discordUser(who))
-	before := len(n.Messages(direct))
+	before := len(n.Messages(n.DirectWith(discordUser(who))))
 	eventually(ts, line+" is taken", func() bool {
 		if verb, values, ok := n.slash(line); ok && n.said%3 != 0 {
 			if sent, err := n.Typed(ctx, n.way(ts), discordUser(who), channel, verb, values); err != nil {
@@ -254,6 +254,17 @@ func (n *inDiscordNow) ask(ts *testscript.TestScript, who, line string) (said st
 		}
 		return code >= 0
 	})
+	// What the answer's own message has no room for follows, and is waited for.
+	eventually(ts, "the rest of the answer to "+line, func() bool {
+		said = n.seen(who, channel, before)
+		return !strings.Contains(said, "… the rest ") || strings.Contains(said, "the rest, part 1") || strings.Contains(said, "answer.txt") || strings.Contains(said, "run-")
+	})
+	return said, code
+}
+
+// seen gives what a person is shown in a channel, its threads, and since the first
+// so many messages in their direct conversation.
+func (n *inDiscordNow) seen(who, channel string, before int) string {
 	var b strings.Builder
 	shown := n.Shown(discordUser(who), channel)
 	for _, m := range shown {
@@ -261,12 +272,12 @@ func (n *inDiscordNow) ask(ts *testscript.TestScript, who, line string) (said st
 			shown = append(shown, n.Shown(discordUser(who), m.Thread)...)
 		}
 	}
-	for _, m := range append(shown, n.Messages(direct)[before:]...) {
+	for _, m := range append(shown, n.Messages(n.DirectWith(discordUser(who)))[before:]...) {
 		if m.Author == n.Options().AppID {
 			fmt.Fprintln(&b, readableDiscord(m))
 		}
 	}
-	return b.String(), code
+	return b.String()
 }
 
 // unescaped takes away what keeps markup from being read.

@@ -35,7 +35,6 @@ type interaction struct {
 	channel   string
 	user      string
 	on        *Message // that the pressed component is on
-	modal     bool     // made of a form that was sent
 
 	answered  int // the type of the callback, 0 while there is none
 	data      json.RawMessage
