@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -175,4 +176,10 @@ type Runs interface {
 	// Answer applies c.Who's answer to the run; number 0 means the one run
 	// that waits for it. Rights are checked, and every try is recorded.
 	Answer(ctx context.Context, c Call, a Answer, number int64) (Reply, error)
+}
+
+// Alters reports whether the run is of a kind that changes what people use: not one
+// that only watches, tries a backup in a place of its own, or is about a page.
+func (r Run) Alters() bool {
+	return !r.Plan.Watches && r.Ask.Permission != MayTestRestore && !strings.HasPrefix(string(r.Ask.Permission), "page.")
 }

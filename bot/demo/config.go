@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"quarterdeck/bot/demo/platform"
@@ -105,6 +106,25 @@ every = "2s"
 
 [listen]
 flags = "FLAGS"               # where the shop reads its flags
+internal = "ALERTS"           # where the monitor sends its alerts
+
+# Whoever is on call is asked until somebody takes the page.
+[pager]
+channel = "file:pages.txt"
+escalation = "default"
+notify_delay = "2s"
+[pager.alertmanager]
+bearer = "file:alert-key"
+[pager.schedule.primary]
+[[pager.schedule.primary.rotation]]
+persons = ["sre"]
+start = "2026-11-02 09:00"
+[[pager.policy.default.level]]
+schedule = "primary"
+wait = "2m"
+[[pager.policy.default.level]]
+persons = ["dev"]
+wait = "2m"
 
 [provider.embedded]
 type = "flags"
@@ -163,6 +183,7 @@ scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./p
 backup = { provider = "backups", path = "platform/backups/shop-staging", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 flags = { provider = "embedded", keys = ["file:flag-key-staging"] }
+alerts = { match = { service = "shop", env = "staging" } }
 [service.shop.prod]
 metrics = { provider = "monitor", panels = "shop" }
 guard = { metrics = ["errors"], bake = "2m", every = "5s" }
@@ -171,6 +192,7 @@ scale = { provider = "platform", argv = ["./platform", "scale"], current = ["./p
 backup = { provider = "backups", path = "platform/backups/shop-prod", match = "orders-*.db", engine = "sqlite", rpo = "10m", rto = "2m", newest = "SELECT coalesce(max(placed_at), unixepoch() * 1000) FROM orders", queries = [{ name = "every order is of something", sql = "SELECT count(*) FROM orders WHERE quantity < 1", want = "0" }] }
 logs = { provider = "platform", argv = ["./platform", "logs"] }
 flags = { provider = "embedded", keys = ["file:flag-key-prod"] }
+alerts = { match = { service = "shop", env = "prod" } }
 `
 
 // checkFolder refuses a folder that holds somebody else's files: the demo would
@@ -223,7 +245,11 @@ func writeConfiguration(ctx context.Context, dir string) (path string, monitor n
 	if err != nil {
 		return "", nil, errors.Join(err, monitor.Close())
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(text, "FLAGS", flags, 1)), 0o600); err != nil {
+	alerts, err := writeAlertFiles(dir)
+	if err != nil {
+		return "", nil, errors.Join(err, monitor.Close())
+	}
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(`"FLAGS"`, strconv.Quote(flags), `"ALERTS"`, strconv.Quote(alerts)).Replace(text)), 0o600); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("write the demo's configuration: %w", err), monitor.Close())
 	}
 	return path, monitor, nil

@@ -28,6 +28,11 @@ func writeFlagFiles(dir string) (address string, err error) {
 			return "", fmt.Errorf("write a flag key: %w", err)
 		}
 	}
+	return freeAddress(filepath.Join(dir, flagsAddressFile))
+}
+
+// freeAddress chooses a free port of this machine, and keeps its address in a file.
+func freeAddress(path string) (address string, err error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
@@ -36,7 +41,7 @@ func writeFlagFiles(dir string) (address string, err error) {
 	if err := free.Close(); err != nil {
 		return "", err
 	}
-	return address, os.WriteFile(filepath.Join(dir, flagsAddressFile), []byte(address+"\n"), 0o600)
+	return address, os.WriteFile(path, []byte(address+"\n"), 0o600)
 }
 
 // shopArguments gives how an instance of the shop is started that reads its flags

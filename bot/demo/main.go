@@ -101,9 +101,14 @@ func demo(ctx context.Context, data string) (err error) {
 	if err != nil {
 		return err
 	}
+	api := monitor.NewAPI(samples)
+	alerts, err := alerting(data, api)
+	if err != nil {
+		return err
+	}
 	supervisor := platform.New(platform.Config{Dir: dir, Self: self, Environments: platform.DefaultEnvironments(), Scraped: scraped(samples)})
 	bot := &botProcess{exe: exe, config: config, log: filepath.Join(data, "bot.log")}
-	ended := make(chan error, 3)
+	ended := make(chan error, 4)
 	part := func(run func(context.Context) error) {
 		go func() {
 			err := run(ctx)
@@ -115,7 +120,8 @@ func demo(ctx context.Context, data string) (err error) {
 	}
 	part(supervisor.Run)
 	part(bot.run)
-	part(func(ctx context.Context) error { return monitor.NewAPI(samples).Serve(ctx, heard) })
+	part(func(ctx context.Context) error { return api.Serve(ctx, heard) })
+	part(alerts.Run)
 	defer func() {
 		cancel(nil)
 		for range cap(ended) {

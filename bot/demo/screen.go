@@ -61,16 +61,16 @@ func (s *screen) first(w io.Writer, took time.Duration) {
 	fmt.Fprint(w, `Releases: v2 good; v3 starts fine, then fails 1 order in 3; v4 never healthy
 
 You are dev (developer): prod wants your confirm and one sre.
-/as sre makes you that. Empty Enter types the next step; Tab completes.
+/as sre makes you that, who is on call. Empty Enter types the next step.
 An incident in 3 minutes:
 `)
 	for i, st := range story {
-		fmt.Fprintf(w, "%d %s> %-23s %s\n", i+1, st.as, st.line, st.shows)
+		fmt.Fprintf(w, "%d %s> %-27s %s\n", i+1, st.as, st.line, st.shows)
 	}
 	fmt.Fprint(w, `Then attack it:
   crash      kill -9 the bot mid-deploy; it returns and finishes, once
   tamper     edit one audit row behind its back, then type: audit verify
-More: targets | can deploy shop v4 prod | deploy shop v4 staging | help | audit
+More: restore-test shop/prod | flag create new-checkout | digest daily | help
 `)
 	fmt.Fprintln(w, "Every action is also posted to audit-channel.txt there; --data DIR keeps it all")
 }

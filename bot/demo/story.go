@@ -11,8 +11,9 @@ var story = []step{
 	{"dev", "deploy shop v3 staging", "passes: too little traffic to show the fault"},
 	{"dev", "deploy shop v3 prod", "plan v1 -> v3; asks dev to confirm"},
 	{"dev", "confirm", "now it waits for an sre"},
-	{"sre", "approve", "rolls out; in 20 s errors climb"},
-	{"sre", "metrics shop prod --last 5m", "the chart has the deployment marked"},
+	{"sre", "approve", "rolls out; errors climb, and sre is paged"},
+	{"sre", "page ack", "the page names the deployment before it"},
+	{"sre", "metrics shop/prod --last 5m", "the chart has the deployment marked"},
 	{"sre", "rollback shop prod", "at once, with no questions; v3 is marked bad"},
 }
 

@@ -26,7 +26,7 @@ func History(runs bot.Runs, log bot.Log, clock bot.Clock, zone func() bot.Zone, 
 		var changes []change
 		var newest time.Time
 		for _, r := range all {
-			if r.Started.IsZero() || !r.Acted {
+			if r.Started.IsZero() || !r.Acted || !r.Alters() {
 				continue
 			}
 			text := fmt.Sprintf("%s #%d %s: %s, by %s", z.Minute(r.Started), r.Number, r.Plan.Summary, r.State.Word(), r.Call.Who.Name())

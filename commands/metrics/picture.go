@@ -109,7 +109,7 @@ func (n Needs) markers(ctx context.Context, call bot.Call, t bot.Target, over pr
 	}
 	var marks []chart.Marker
 	for _, r := range runs {
-		if (r.Ask.Target == t || flips(r, t.Environment)) && !r.Started.IsZero() {
+		if (r.Ask.Target == t || flips(r, t.Environment)) && !r.Started.IsZero() && r.Alters() {
 			marks = append(marks, chart.Marker{At: r.Started, Label: fmt.Sprintf("#%d %s", r.Number, label(r))})
 		}
 	}
