@@ -16,6 +16,8 @@ const (
 	// memberLife is how long what Discord said of a member counts. Every payload of
 	// theirs says it anew; this bounds how long it matters that none came.
 	memberLife = 5 * time.Minute
+	// memberPatience bounds how long it is waited for what Discord says of one.
+	memberPatience = 3 * time.Second
 	// lookUp bounds one question. Two may be put one after the other, about a member
 	// and about a channel, and the answer to an interaction is due after three
 	// seconds.
@@ -59,7 +61,11 @@ func newMembers(s *chat) *members {
 func (m *members) know(ctx context.Context, guild, user string, life time.Duration) (member, error) {
 	return m.by.Get(ctx, guild+"/"+user, life, func(ctx context.Context) (member, error) {
 		var p memberPayload
-		err := m.s.call(ctx, "GET", "guilds/"+guild+"/members/"+user, nil, &p)
+		// Somebody's act waits for the answer: a short pause that Discord asks for is
+		// no reason to refuse it.
+		ctx, cancel := context.WithTimeout(ctx, memberPatience)
+		defer cancel()
+		err := m.s.patiently(ctx, "guilds/"+guild+"/members/"+user, &p)
 		switch codeOf(err) {
 		case unknownMember, unknownUser:
 			return member{}, nil

@@ -51,6 +51,12 @@ func shellLines() []shellLine {
 		{"dev", "page open shop prod it is down", 0}, {"dev", "page list", 0}, {"dev", "page show", 0}, {"oncall", "page ack", 0}, {"guest", "page ack 1", 3},
 		{"oncall", "page snooze", 0}, {"oncall", "page escalate 1", 0}, {"dev", "page note 1 it is slow", 0}, {"dev", "page update 1 back soon", 0}, {"dev", "page resolve", 0},
 		{"dev", "page story", 0}, {"dev", "page ack", 2}, {"dev", "oncall", 0}, {"sre", "oncall override primary dev", 0}, {"dev", "oncall end 1", 3}, {"sre", "oncall end 1", 0},
+		{"dev", "metrics", 0}, {"dev", "metrics shop prod", 0}, {"guest", "metrics shop prod", 3}, {"dev", "metrics shop prod latenzy", 2},
+		{"dev", "logs shop prod", 0}, {"guest", "logs shop prod", 3}, {"dev", "logs shop staging", 2},
+		{"dev", "backup list shop prod", 0}, {"dev", "restore-test shop prod", 0}, {"dev", "restore-test shop staging", 2}, {"guest", "restore-test shop prod", 3},
+		{"dev", "flag create new-checkout", 0}, {"dev", "flag on new-checkout staging", 0}, {"dev", "flag off new-checkout staging", 0}, {"dev", "flag set new-checkout prod 25%", 0},
+		{"dev", "flag show new-checkout", 0}, {"dev", "flag list", 0}, {"dev", "flag stale", 0}, {"dev", "flag history new-checkout", 0}, {"dev", "flag undo new-checkout prod", 0},
+		{"dev", "flag ramp new-checkout prod 50% 100% every 1h --dry-run", 0}, {"dev", "flag kill new-checkout", 0}, {"guest", "flag kill new-checkout", 3}, {"dev", "flag on new-chekout prod", 2}, {"dev", "flag archive new-checkout", 0},
 		{"dev", "history", 0}, {"dev", "runs", 0}, {"dev", "run 1", 0}, {"dev", "run 999", 2}, {"dev", "audit", 0}, {"guest", "audit", 3},
 	}
 }
@@ -118,7 +124,13 @@ type shellCard struct {
 		Percent *int   `json:"percent"`
 		Text    string `json:"text"`
 	} `json:"progress"`
-	Lines   []string `json:"lines"`
+	Lines []string `json:"lines"`
+	Image *struct {
+		Name  string   `json:"name"`
+		Alt   string   `json:"alt"`
+		PNG   []byte   `json:"png"`
+		Lines []string `json:"lines"`
+	} `json:"image"`
 	Buttons []struct {
 		Label  string `json:"label"`
 		Line   string `json:"line"`

@@ -511,7 +511,7 @@ func withRescue(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	text := fmt.Sprintf("rollback = { provider = \"rescue\", argv = [%q, %q, \"rescue\"] }\n[provider.rescue]\ntype = \"exec\"\ndir = \"platform\"\n", self, platformArg)
 	all := ts.ReadFile("config.toml")
-	last := strings.LastIndex(all, "logs = {") // which ends its table
+	last := strings.LastIndex(all, "flags = {") // which ends its table
 	if last < 0 {
 		ts.Fatalf("the last service is not found")
 	}

@@ -81,6 +81,12 @@ type slashed struct {
 	verbs map[string]bool
 }
 
+func (s *slashed) was(verb string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.verbs[verb]
+}
+
 // inDiscordNow is the Discord of one script.
 type inDiscordNow struct {
 	*fakediscord.Server
@@ -232,7 +238,7 @@ func (n *inDiscordNow) ask(ts *testscript.TestScript, who, line string) (said st
 	n.all.mu.Unlock()
 	before := len(n.Messages(n.DirectWith(discordUser(who))))
 	eventually(ts, line+" is taken", func() bool {
-		if verb, values, ok := n.slash(line); ok && n.said%3 != 0 {
+		if verb, values, ok := n.slash(line); ok && (n.said%3 != 0 || !n.chosen.was(verb)) {
 			if sent, err := n.Typed(ctx, n.way(ts), discordUser(who), channel, verb, values); err != nil {
 				ts.Logf("%s: %v", line, err)
 			} else {
@@ -248,7 +254,7 @@ func (n *inDiscordNow) ask(ts *testscript.TestScript, who, line string) (said st
 	eventually(ts, "an answer to "+line, func() bool {
 		code = -1
 		for _, m := range answered.FindAllStringSubmatch(ts.ReadFile("bot.log"), -1) {
-			if m[1] == channel {
+			if m[1] == channel && (code <= 0 || m[3] != `""`) { // the rest of an answer has no outcome
 				code = exitOf(m[2], m[3])
 			}
 		}

@@ -345,7 +345,7 @@ func TestManifestCommand(t *testing.T) {
 	if out, err := sh(t.Context(), dir, os.Environ(), bin+" init slak"); err == nil || !strings.Contains(out, `there is no chat network "slak"; did you mean "slack"?`) {
 		t.Errorf("%v: %s", err, out)
 	}
-	for args, says := range map[string]string{"slak": `there is no chat network "slak"; did you mean "slack"?`, "irc": `there is no chat network "irc"; expected one of file, slack, terminal`, "file": "file needs no manifest", "slack --http ops.example.com": "is not where Slack can reach the bot"} {
+	for args, says := range map[string]string{"slak": `there is no chat network "slak"; did you mean "slack"?`, "irc": `there is no chat network "irc"; expected one of discord, file, slack, terminal`, "file": "file needs no manifest", "slack --http ops.example.com": "is not where Slack can reach the bot"} {
 		if out, err := sh(t.Context(), dir, os.Environ(), bin+" manifest "+args); err == nil || !strings.Contains(out, says) {
 			t.Errorf("%s: %v, %s", args, err, out)
 		}

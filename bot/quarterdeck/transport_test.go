@@ -25,7 +25,7 @@ import (
 // inSlack are the terminal's scripts that are played in Slack as well, by each
 // way in which it delivers. Those that are left out are about the terminal, the
 // command line or the database alone. Every command is in one of them.
-var inSlack = []string{"everyday", "action", "glass", "scale", "evidence", "expired", "order", "rescue", "refused", "digest", "pages", "metrics-anywhere"}
+var inSlack = []string{"everyday", "action", "glass", "scale", "evidence", "expired", "order", "rescue", "refused", "digest", "pages", "metrics-anywhere", "flags", "backups", "logs"}
 
 // TestConversationsInSlack plays scripts of the terminal with every person in
 // Slack: what they type is delivered by Socket Mode or by signed HTTP, and what
@@ -226,22 +226,30 @@ func (n *inSlackNow) ask(ts *testscript.TestScript, who, line string) (said stri
 	eventually(ts, "an answer to "+line, func() bool {
 		code = -1
 		for _, m := range answered.FindAllStringSubmatch(ts.ReadFile("bot.log"), -1) {
-			if m[1] == channel {
+			if m[1] == channel && (code <= 0 || m[3] != `""`) { // the rest of an answer has no outcome
 				code = exitOf(m[2], m[3])
 			}
 		}
 		return code >= 0
 	})
-	var b strings.Builder
-	for _, m := range n.Messages(channel) {
-		fmt.Fprintln(&b, readable(m))
-	}
-	for _, f := range n.Files() {
-		if f.Channel == channel {
-			fmt.Fprintf(&b, "%s\n", f.Data)
+	// What the answer's own message has no room for follows, and is waited for.
+	eventually(ts, "the rest of the answer to "+line, func() bool {
+		var b strings.Builder
+		messages := n.Messages(channel)
+		for _, m := range messages {
+			fmt.Fprintln(&b, readable(m))
 		}
-	}
-	return b.String(), code
+		files := 0
+		for _, f := range n.Files() {
+			if f.Channel == channel {
+				fmt.Fprintf(&b, "%s\n", f.Data)
+				files++
+			}
+		}
+		said = b.String()
+		return !strings.Contains(said, "… the rest ") || len(messages)+files > 1
+	})
+	return said, code
 }
 
 // speakIn has a person type a line and checks how it ended.
