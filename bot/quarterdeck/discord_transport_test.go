@@ -287,7 +287,7 @@ func (n *inDiscordNow) seen(who, channel string, before int) string {
 }
 
 // unescaped takes away what keeps markup from being read.
-var unescaped = regexp.MustCompile("\\\\([^\\w\\s])")
+var unescaped = regexp.MustCompile(`\\([^\w\s])`)
 
 // readableDiscord gives what a person reads of a message.
 func readableDiscord(m fakediscord.Message) string {
