@@ -186,8 +186,10 @@ func knownFields(s *openapi3.Schema, v map[string]any, at string) error {
 	}
 	for name, inner := range v {
 		p := fields[name]
-		if p == nil && inner == nil {
-			continue // the library's way of leaving a field out
+		// The library's way of leaving a field out: it writes the empty value of some
+		// that a variant does not have, and Discord passes over those.
+		if p == nil && (inner == nil || inner == false || inner == "") {
+			continue
 		}
 		if p == nil {
 			return fmt.Errorf("%s has no field %q", strings.TrimPrefix(at, "."), name)
