@@ -1,4 +1,5 @@
-# Quarterdeck. `make demo` shows it, `make test` needs Go alone.
+# Quarterdeck. `make demo` shows it, `make test` needs Go alone. Many tests wait for
+# something to happen, so more packages are tested at once than there may be cores.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -11,14 +12,14 @@ build: ## the quarterdeck binary
 	go build -trimpath -ldflags '-s -w' -o quarterdeck ./bot/quarterdeck
 
 test: ## every test that needs Go alone
-	go test ./...
+	go test -p 4 ./...
 
 # SQLite is C translated to Go, and slow under the race detector, which looks for
 # the translator's faults there and not for ours: it is left out of it.
 # The package with the longest tests, which mostly wait, goes first.
 test-all: ## everything under the race detector, with the real servers; a skip is a failure
 	@log=$$(mktemp); status=0; \
-	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/alertmanager .ci/prometheus .ci/postgres .ci/mariadb .ci/openfeature go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -parallel 4 -v ./bot/quarterdeck ./... >$$log 2>&1 || status=$$?; \
+	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/alertmanager .ci/prometheus .ci/postgres .ci/mariadb .ci/openfeature go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -p 4 -parallel 4 -v ./bot/quarterdeck ./... >$$log 2>&1 || status=$$?; \
 	grep -E '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
 	if [ $$status -ne 0 ]; then tail -n 300 $$log; rm -f $$log; exit $$status; fi; \
 	if grep -E -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \
