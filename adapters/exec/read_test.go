@@ -114,7 +114,7 @@ func TestCurrent(t *testing.T) {
 
 func TestReadsThatFail(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "", "read_timeout = \"50ms\"")
+	w := newWorld(t, "", "read_timeout = \"3s\"")
 	d := w.deployer()
 	for _, c := range []struct {
 		script string
