@@ -12,17 +12,21 @@ build: ## the quarterdeck binary
 	go build -trimpath -ldflags '-s -w' -o quarterdeck ./bot/quarterdeck
 
 test: ## every test that needs Go alone
-	go test -p 4 ./...
+	go test -p 3 ./...
 
 # SQLite is C translated to Go, and slow under the race detector, which looks for
-# the translator's faults there and not for ours: it is left out of it.
-# The package with the longest tests, which mostly wait, goes first.
-test-all: ## everything under the race detector, with the real servers; a skip is a failure
+# the translator's faults there and not for ours: it is left out of it. So are the
+# tests of whole programs, which bot/app has under it in one process; most of their
+# time they wait.
+WITH = QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/alertmanager .ci/prometheus .ci/postgres .ci/mariadb .ci/openfeature
+PROGRAMS = ./bot/quarterdeck ./bot/demo
+test-all: ## everything, with the real servers and under the race detector; a skip is a failure
 	@log=$$(mktemp); status=0; \
-	QUARTERDECK_TEST_ALL=1 .ci/systemd .ci/alertmanager .ci/prometheus .ci/postgres .ci/mariadb .ci/openfeature go test -race -gcflags='modernc.org/...=-race=false' -count=1 -timeout 25m -p 4 -parallel 4 -v ./bot/quarterdeck ./... >$$log 2>&1 || status=$$?; \
-	grep -E '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
-	if [ $$status -ne 0 ]; then tail -n 300 $$log; rm -f $$log; exit $$status; fi; \
-	if grep -E -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \
+	$(WITH) sh -c 'go test -count=1 -timeout 20m -parallel 6 -v $(PROGRAMS); programs=$$?; \
+		go test -race -gcflags="modernc.org/...=-race=false" -count=1 -timeout 20m -v $$(go list ./... | grep -vxE "quarterdeck/bot/(quarterdeck|demo)") && exit $$programs' >$$log 2>&1 || status=$$?; \
+	grep -aE '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
+	if [ $$status -ne 0 ]; then grep -aE -A25 '_test.go:[0-9]+:|FAIL: testdata|panic:' $$log | grep -avE '=== (RUN|PAUSE|CONT|NAME)|--- PASS' | tail -n 300 | cut -c1-500; rm -f $$log; exit $$status; fi; \
+	if grep -aE -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \
 	rm -f $$log
 
 lint: ## formatting, vet, staticcheck
