@@ -33,7 +33,7 @@ func TestConversationsInDiscord(t *testing.T) {
 	for _, name := range inSlack {
 		files = append(files, filepath.Join("testdata", name+".txtar"))
 	}
-	for _, mode := range []string{"gateway", "http"} {
+	for _, mode := range modes("gateway", "http") {
 		n := &spoken{lines: map[string]bool{}}
 		chosen := &slashed{verbs: map[string]bool{}}
 		t.Run(mode, func(t *testing.T) {

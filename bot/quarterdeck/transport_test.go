@@ -27,6 +27,15 @@ import (
 // command line or the database alone. Every command is in one of them.
 var inSlack = []string{"everyday", "action", "glass", "scale", "evidence", "expired", "order", "rescue", "refused", "digest", "pages", "metrics-anywhere", "flags", "backups", "logs"}
 
+// modes are the ways in which a network delivers: all of them where everything is
+// tested, else the first.
+func modes(list ...string) []string {
+	if all() {
+		return list
+	}
+	return list[:1]
+}
+
 // TestConversationsInSlack plays scripts of the terminal with every person in
 // Slack: what they type is delivered by Socket Mode or by signed HTTP, and what
 // they are told is what Slack shows them.
@@ -36,7 +45,7 @@ func TestConversationsInSlack(t *testing.T) {
 	for _, name := range inSlack {
 		files = append(files, filepath.Join("testdata", name+".txtar"))
 	}
-	for _, mode := range []string{"socket", "http"} {
+	for _, mode := range modes("socket", "http") {
 		n := &spoken{lines: map[string]bool{}}
 		t.Run(mode, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{Files: files, Cmds: cast(), RequireUniqueNames: true,
