@@ -23,7 +23,7 @@ PROGRAMS = ./bot/quarterdeck ./bot/demo
 test-all: ## everything, with the real servers and under the race detector; a skip is a failure
 	@log=$$(mktemp); status=0; \
 	$(WITH) sh -c 'go test -count=1 -timeout 20m -parallel 6 -v $(PROGRAMS); programs=$$?; \
-		go test -race -gcflags="modernc.org/...=-race=false" -count=1 -timeout 20m -v $$(go list ./... | grep -vxE "quarterdeck/bot/(quarterdeck|demo)") && exit $$programs' >$$log 2>&1 || status=$$?; \
+		go test -race -gcflags="modernc.org/...=-race=false" -count=1 -timeout 20m -p 3 -v $$(go list ./... | grep -vxE "quarterdeck/bot/(quarterdeck|demo)") && exit $$programs' >$$log 2>&1 || status=$$?; \
 	grep -aE '^(ok|FAIL|panic:|---? FAIL|\s+--- FAIL)' $$log || true; \
 	if [ $$status -ne 0 ]; then grep -aE -A25 '_test.go:[0-9]+:|FAIL: testdata|panic:' $$log | grep -avE '=== (RUN|PAUSE|CONT|NAME)|--- PASS' | tail -n 300 | cut -c1-500; rm -f $$log; exit $$status; fi; \
 	if grep -aE -- '--- SKIP' $$log; then echo "a skip is a failure here"; rm -f $$log; exit 1; fi; \
