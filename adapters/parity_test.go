@@ -334,7 +334,7 @@ func TestEveryCommandIsEverywhere(t *testing.T) {
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	ended := make(chan error, 1)
 	go func() { ended <- chat.Run(ctx, nobody{}) }()
 	if err := fake.Until(ctx, "the commands", func() bool { return len(fake.Commands("500")) > 0 }); err != nil {

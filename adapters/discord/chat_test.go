@@ -209,7 +209,7 @@ func newWorld(t *testing.T, change ...func(*setting)) *world {
 		t.Fatal(err)
 	}
 	c.rhythm = brisk
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	w := &world{Server: fake, chat: c, hub: &hub{}, ctx: ctx, stop: cancel, done: make(chan error, 1)}
 	t.Cleanup(func() {
 		cancel()

@@ -191,7 +191,7 @@ func (w *world) until(d *deployer, h bot.Handle, done func(bot.Progress) bool) (
 	var lines []string
 	end := time.Now().Add(time.Minute)
 	for time.Now().Before(end) {
-		ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
 		next, p, err := d.Advance(ctx, h)
 		cancel()
 		if err != nil {

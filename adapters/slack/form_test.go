@@ -101,7 +101,7 @@ func newFormWorld(t *testing.T, forms bot.Forms, home bot.Home, change ...func(*
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	w := &world{Server: fake, chat: c, hub: &hub{}, ctx: ctx}
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, w.hub) }()

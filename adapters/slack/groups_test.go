@@ -323,7 +323,7 @@ func TestStormOfMessages(t *testing.T) {
 	fake.SetGroup(fakeslack.Group{ID: "S0SRE", Users: users})
 	fake.SetChannel(fakeslack.Channel{ID: "C1", Name: "ops", Members: append(users, "UBOT")})
 	in := &asking{t: t, s: s}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, in) }()
 	defer func() {

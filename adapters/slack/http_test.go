@@ -34,7 +34,7 @@ func newSigned(t *testing.T) (*world, fakeslack.Way) {
 		mux.Handle(r.Method+" "+r.Path, http.MaxBytesHandler(r.Handler, r.MaxBody))
 	}
 	public := httptest.NewServer(mux)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	w := &world{Server: fake, chat: c, hub: &hub{}, ctx: ctx}
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, w.hub) }()

@@ -38,7 +38,7 @@ func child(t *testing.T, name, path, arg string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, self)
 	c.Env = append(os.Environ(), "SQLITE_TEST_CHILD="+name, "SQLITE_TEST_PATH="+path, "SQLITE_TEST_ARG="+arg)
