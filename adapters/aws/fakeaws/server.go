@@ -227,7 +227,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	_ = json.NewEncoder(w).Encode(out)
+	_ = json.NewEncoder(w).Encode(out) // whoever asked may be gone, which tests do on purpose
 }
 
 func fail(w http.ResponseWriter, op string, f failure) {
@@ -239,7 +239,7 @@ func fail(w http.ResponseWriter, op string, f failure) {
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.WriteHeader(f.status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"__type": f.code, "message": f.message})
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": f.code, "message": f.message}) // as above
 }
 
 // strikes gives the fault that strikes now. The caller holds mu.
