@@ -17,8 +17,8 @@ func offered(all []bot.Choice, p bot.Param) []*discordgo.ApplicationCommandOptio
 		if len(shown) == maxOptions {
 			break
 		}
-		label := cutPlain(oneLine(orElse(c.Label, c.Value)), maxChoice)
-		if label == "" || plainLength(c.Value) > maxChoice || oneLine(c.Value) != c.Value {
+		label := cutPlain(bot.LegibleLine(orElse(c.Label, c.Value)), maxChoice)
+		if label == "" || plainLength(c.Value) > maxChoice || bot.LegibleLine(c.Value) != c.Value {
 			continue
 		}
 		choice := &discordgo.ApplicationCommandOptionChoice{Name: label, Value: c.Value}

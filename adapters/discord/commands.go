@@ -126,7 +126,7 @@ func together(all []bot.Verb) string {
 }
 
 // described makes a description, which must not be empty.
-func described(s string) string { return orElse(cutPlain(oneLine(s), maxDescribed), "…") }
+func described(s string) string { return orElse(cutPlain(bot.LegibleLine(s), maxDescribed), "…") }
 
 // unfit says why Discord would not take a command beside those there are, "" when
 // it does. One that it does not take would keep all others from being registered.

@@ -1,55 +1,10 @@
 package discordchat
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
-
-// unseen reports whether a character does something else than stand in its place.
-// The two joiners are let through: scripts and emoji are written with them, and
-// they move nothing.
-func unseen(r rune) bool {
-	if r >= ' ' && r < 0x7f || r == '\u200c' || r == '\u200d' {
-		return false
-	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Cs, unicode.Co)
-}
-
-// safe makes text safe to show: what would hide or reorder text, and so show one
-// version and mean another, is written out, as \u202e. Nothing is dropped, so
-// that two names never look alike for it.
-func safe(s string) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\r\n", "\n"), "\uFFFD")
-	if !strings.ContainsFunc(s, unseen) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\n':
-			b.WriteRune(r)
-		case r == '\t', r == '\r':
-			b.WriteByte(' ')
-		case !unseen(r):
-			b.WriteRune(r)
-		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
-		}
-	}
-	return b.String()
-}
-
-// oneLine makes text safe to show in one line.
-func oneLine(s string) string { return strings.TrimSpace(strings.ReplaceAll(safe(s), "\n", " ")) }
-
-// lines makes text safe to show.
-func lines(s string) string { return strings.Trim(safe(s), "\n") }
 
 // marked reports whether Discord would read the character r between before and
 // after, with which rest begins, as more than itself. Those that only mean something where a line begins,

@@ -54,7 +54,7 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 	var whole []string // what is shown in part
 
 	short := func(s string, most int) string {
-		s = oneLine(s)
+		s = bot.LegibleLine(s)
 		head := cut(s, most)
 		if head != s {
 			whole = append(whole, s)
@@ -69,14 +69,14 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 			shown.Link = c.Link
 			left -= plainLength(c.Link) + 3
 		} else {
-			whole = append(whole, oneLine(c.Link))
+			whole = append(whole, bot.LegibleLine(c.Link))
 		}
 	}
 	for _, b := range c.Buttons {
 		if b.Token == "" || len(shown.Buttons) == maxButtons {
 			continue
 		}
-		b.Label = orElse(cut(oneLine(b.Label), maxLabel), "…")
+		b.Label = orElse(cut(bot.LegibleLine(b.Label), maxLabel), "…")
 		shown.Buttons = append(shown.Buttons, b)
 	}
 	if c.Progress != nil {
@@ -85,10 +85,10 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 		shown.Progress = &g
 		left -= length(g.Text) + 30 // the bar
 	}
-	shown.Text, rest.Text = divide(lines(c.Text), min(b.text, left))
+	shown.Text, rest.Text = divide(bot.LegibleLines(c.Text), min(b.text, left))
 	left -= length(shown.Text) + 1
 	for i, f := range c.Fields {
-		name, value := oneLine(f.Name), lines(f.Value)
+		name, value := bot.LegibleLine(f.Name), bot.LegibleLines(f.Value)
 		part := bot.Field{Name: cut(name, maxName), Value: cut(value, maxValue)}
 		n := length(part.Name) + length(part.Value) + 8
 		if i >= maxFields || n > left {
@@ -96,7 +96,7 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 				if len(f.Name) <= maxName/5 && len(f.Value) <= maxValue/5 { // however much escaping adds
 					rest.Fields = append(rest.Fields, f)
 				} else {
-					whole = append(whole, oneLine(f.Name)+": "+lines(f.Value))
+					whole = append(whole, bot.LegibleLine(f.Name)+": "+bot.LegibleLines(f.Value))
 				}
 			}
 			break
@@ -141,7 +141,7 @@ func output(all []string, most int, newest bool) (shown, rest []string) {
 	}
 	clean := make([]string, len(all))
 	for i, l := range all {
-		clean[i] = lines(l)
+		clean[i] = bot.LegibleLines(l)
 	}
 	if !newest {
 		head, tail := divide(strings.Join(clean, "\n"), max(0, most))
@@ -172,17 +172,17 @@ func rows(t *bot.Table, most, left int) (shown, rest *bot.Table, long []string) 
 		for i := range columns {
 			cell := ""
 			if i < len(cells) {
-				cell = oneLine(cells[i])
+				cell = bot.LegibleLine(cells[i])
 			}
 			part := cut(cell, maxCell)
 			drawn = append(drawn, part)
 			size += max(1, length(part)) + 3
 			if part != cell {
-				cutOff = append(cutOff, oneLine(t.Columns[i])+": "+cell)
+				cutOff = append(cutOff, bot.LegibleLine(t.Columns[i])+": "+cell)
 			}
 		}
 		for i := columns; i < len(cells); i++ { // more columns than there can be
-			cutOff = append(cutOff, oneLine(cells[i]))
+			cutOff = append(cutOff, bot.LegibleLine(cells[i]))
 		}
 		return drawn, max(size+4, narrow+1), cutOff
 	}

@@ -83,7 +83,7 @@ func (l words) MarshalJSON() ([]byte, error)     { type t words; return json.Mar
 // menu holds, and others are typed. ok is false where the form asks for more than
 // Discord has room for: what is needed is on it, and of the rest the first.
 func modal(f bot.Form, pick func(input string) []string) (r *discordgo.InteractionResponse, ok bool) {
-	data := &discordgo.InteractionResponseData{CustomID: formID + f.Token, Title: orElse(cutPlain(oneLine(f.Title), maxHeading), "Quarterdeck")}
+	data := &discordgo.InteractionResponseData{CustomID: formID + f.Token, Title: orElse(cutPlain(bot.LegibleLine(f.Title), maxHeading), "Quarterdeck")}
 	var needed, optional []bot.Input
 	for _, in := range f.Inputs {
 		if in.Optional || in.Kind == bot.InputSwitch {
@@ -102,14 +102,14 @@ func modal(f bot.Form, pick func(input string) []string) (r *discordgo.Interacti
 		room--
 	}
 	for _, in := range inputs[:min(len(inputs), room)] {
-		l := labelled{Kind: labelComponent, Label: orElse(cutPlain(oneLine(orElse(in.Label, in.Name)), maxHeading), "…"), Description: cutPlain(oneLine(in.Hint), maxHint)}
+		l := labelled{Kind: labelComponent, Label: orElse(cutPlain(bot.LegibleLine(orElse(in.Label, in.Name)), maxHeading), "…"), Description: cutPlain(bot.LegibleLine(in.Hint), maxHint)}
 		l.Component = inputElement(in, pick)
 		data.Components = append(data.Components, l)
 	}
 	return &discordgo.InteractionResponse{Type: discordgo.InteractionResponseModal, Data: data}, true
 }
 
-func oneParagraph(s string) string { return strings.TrimSpace(lines(s)) }
+func oneParagraph(s string) string { return strings.TrimSpace(bot.LegibleLines(s)) }
 
 func inputElement(in bot.Input, pick func(input string) []string) discordgo.MessageComponent {
 	required := !in.Optional && in.Kind != bot.InputSwitch
@@ -124,7 +124,7 @@ func inputElement(in bot.Input, pick func(input string) []string) discordgo.Mess
 		if in.Value != "" && !slices.Contains(names, in.Value) {
 			names = append([]string{in.Value}, names...)
 		}
-		if len(names) == 0 || len(names) > maxOptions || slices.ContainsFunc(names, func(s string) bool { return s == "" || plainLength(s) > maxChoice || oneLine(s) != s }) {
+		if len(names) == 0 || len(names) > maxOptions || slices.ContainsFunc(names, func(s string) bool { return s == "" || plainLength(s) > maxChoice || bot.LegibleLine(s) != s }) {
 			break
 		}
 		m := menu{discordgo.SelectMenuComponent, in.Name, required, nil}
@@ -135,7 +135,7 @@ func inputElement(in bot.Input, pick func(input string) []string) discordgo.Mess
 	}
 	t := textInput{Kind: discordgo.TextInputComponent, CustomID: in.Name, Style: discordgo.TextInputShort, Required: required, MaxLength: maxEntry}
 	// What cannot be shown as it is is left out: shortened, it would say something else.
-	if in.Kind != bot.InputCode && plainLength(in.Value) <= maxEntry && oneLine(in.Value) == in.Value {
+	if in.Kind != bot.InputCode && plainLength(in.Value) <= maxEntry && bot.LegibleLine(in.Value) == in.Value {
 		t.Value = in.Value
 	}
 	return t
@@ -278,13 +278,13 @@ func (o *forms) faulted(token string, faults map[string]string) message {
 	seen := map[string]bool{}
 	for _, in := range f.Inputs {
 		if fault := faults[in.Name]; fault != "" {
-			said = append(said, orElse(oneLine(in.Label), in.Name)+": "+oneLine(fault))
+			said = append(said, orElse(bot.LegibleLine(in.Label), in.Name)+": "+bot.LegibleLine(fault))
 			seen[in.Name] = true
 		}
 	}
 	for _, name := range sortedKeys(faults) {
 		if !seen[name] && faults[name] != "" {
-			said = append(said, oneLine(faults[name]))
+			said = append(said, bot.LegibleLine(faults[name]))
 		}
 	}
 	m := message{content: escaped(cut("❌ "+strings.Join(said, "\n"), maxFormFaults))}

@@ -210,7 +210,7 @@ func (p *probe) guild(ctx context.Context, id string) {
 		return
 	}
 	p.guilds[id] = g
-	name := fmt.Sprintf("%s (%s)", oneLine(g.guild.Name), id)
+	name := fmt.Sprintf("%s (%s)", bot.LegibleLine(g.guild.Name), id)
 	base := g.base()
 	switch lacks := lacking(base); {
 	case base&administrator != 0:
@@ -270,7 +270,7 @@ func (p *probe) channel(ctx context.Context, id bot.ChannelID, what string) (ok 
 		p.say(bot.Doubtful, "%s %s is a direct message, which nobody else reads; choose a channel", what, id)
 		return true
 	}
-	name := fmt.Sprintf("%s %s (#%s)", what, id, oneLine(c.Name))
+	name := fmt.Sprintf("%s %s (#%s)", what, id, bot.LegibleLine(c.Name))
 	thread := c.Type == threadPublic || c.Type == threadPrivate || c.Type == threadAnnouncement
 	g, known := p.guilds[c.Guild]
 	switch {
@@ -324,9 +324,9 @@ func (p *probe) role(group string) {
 	case i < 0:
 		p.say(bot.Broken, "there is no role %s; quarterdeck init discord lists those there are", name)
 	case g.roles[i].Managed:
-		p.say(bot.Doubtful, "%s (@%s) is given by an integration and not by people", name, oneLine(g.roles[i].Name))
+		p.say(bot.Doubtful, "%s (@%s) is given by an integration and not by people", name, bot.LegibleLine(g.roles[i].Name))
 	default:
-		p.say(bot.InOrder, "%s is @%s", name, oneLine(g.roles[i].Name))
+		p.say(bot.InOrder, "%s is @%s", name, bot.LegibleLine(g.roles[i].Name))
 	}
 }
 

@@ -70,7 +70,9 @@ func told(m message) first {
 	return first{sayNow, discordgo.InteractionResponseData{Content: m.content, Embeds: m.embeds, Components: m.components, Flags: flagEphemeral, AllowedMentions: nobody()}}
 }
 
-func inWords(say string) first { return told(message{content: escaped(cut(oneLine(say), 1500))}) }
+func inWords(say string) first {
+	return told(message{content: escaped(cut(bot.LegibleLine(say), 1500))})
+}
 
 // replier answers an interaction for the first time.
 type replier func(ctx context.Context, answer any) error

@@ -111,7 +111,7 @@ func (m message) unpictured() message {
 	}
 	e := *m.embeds[0]
 	e.Image = nil
-	alt := "*" + escaped(cut(oneLine("the picture could not be attached: "+m.image.Alt), maxValue)) + "*"
+	alt := "*" + escaped(cut(bot.LegibleLine("the picture could not be attached: "+m.image.Alt), maxValue)) + "*"
 	if length(e.Description)+length(alt) < maxDescription {
 		e.Description = strings.Join(nonEmpty(e.Description, alt), "\n")
 	}
@@ -244,7 +244,7 @@ func bare(shown bot.Card, sign string) string {
 		parts = append(parts, f.Name+": "+f.Value)
 	}
 	for _, b := range shown.Buttons {
-		parts = append(parts, "type: "+oneLine(b.Line))
+		parts = append(parts, "type: "+bot.LegibleLine(b.Line))
 	}
 	parts = append(nonEmpty(parts...), nonEmpty(shown.Footer)...)
 	return strings.TrimSpace(sign + " " + escaped(cut(strings.Join(parts, "\n"), maxContent-100)))
@@ -254,13 +254,13 @@ func bare(shown bot.Card, sign string) string {
 // says.
 func linkable(link string) bool {
 	u, err := url.Parse(link)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && oneLine(link) == link &&
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && bot.LegibleLine(link) == link &&
 		!strings.ContainsAny(link, " <>|\"`\\")
 }
 
 // enrolment reports whether an address is what an authenticator enrols by.
 func enrolment(link string) bool {
-	return strings.HasPrefix(link, "otpauth://") && len(link) <= maxLink && oneLine(link) == link && !strings.ContainsAny(link, "`<>")
+	return strings.HasPrefix(link, "otpauth://") && len(link) <= maxLink && bot.LegibleLine(link) == link && !strings.ContainsAny(link, "`<>")
 }
 
 // What the id of a button begins with. What follows is the opaque token alone;
@@ -328,15 +328,15 @@ func pressed(customID string) (p pressing, ok bool) {
 // question asks whoever pressed a button once more; label is the button's, title
 // the card's content, and on its message.
 func question(token, on, label, title string) message {
-	m := message{content: cut(oneLine(label), maxLabel) + "?"}
+	m := message{content: cut(bot.LegibleLine(label), maxLabel) + "?"}
 	m.content = escaped(m.content)
-	if title = lines(title); title != "" {
+	if title = bot.LegibleLines(title); title != "" {
 		m.embeds = []*discordgo.MessageEmbed{{Description: cutPlain(title, maxTitle*2)}}
 	}
 	m.bare = m.content
 	if id := sureID + token + "@" + on; len(id) <= maxCustomID {
 		m.components = []discordgo.MessageComponent{discordgo.ActionsRow{Components: []discordgo.MessageComponent{
-			discordgo.Button{Label: orElse(cutPlain(oneLine(label), maxLabel), "Yes"), Style: discordgo.DangerButton, CustomID: id}}}}
+			discordgo.Button{Label: orElse(cutPlain(bot.LegibleLine(label), maxLabel), "Yes"), Style: discordgo.DangerButton, CustomID: id}}}}
 	}
 	return m
 }

@@ -231,7 +231,7 @@ func harmless(t fault, name string, s sent) {
 	texts := []string{s.Content}
 	for _, e := range s.Embeds {
 		texts = append(texts, e.Description)
-		if e.Footer != nil && strings.IndexFunc(e.Footer.Text, unseen) >= 0 {
+		if e.Footer != nil && strings.IndexFunc(e.Footer.Text, bot.Unseen) >= 0 {
 			t.Errorf("%s: the footer holds what is not seen: %.100q", name, e.Footer.Text)
 		}
 	}
@@ -245,13 +245,13 @@ func harmless(t fault, name string, s sent) {
 				t.Errorf("%s: %q would be read as markup near %.120q", name, left[at[0]:at[1]], left[max(0, at[0]-30):])
 			}
 		}
-		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && unseen(r) }); i >= 0 {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && bot.Unseen(r) }); i >= 0 {
 			t.Errorf("%s: holds what is not seen: %.100q", name, text[i:])
 		}
 	}
 	for _, row := range s.Components {
 		for _, b := range row.Components {
-			if strings.IndexFunc(b.Label, unseen) >= 0 {
+			if strings.IndexFunc(b.Label, bot.Unseen) >= 0 {
 				t.Errorf("%s: the label %q", name, b.Label)
 			}
 		}
@@ -291,7 +291,7 @@ func TestInjection(t *testing.T) {
 			for i, c := range all {
 				c.Rest = i > 0
 				if f, ok := attached(c); ok {
-					if at := strings.IndexFunc(string(f.data), func(r rune) bool { return r != '\n' && r != '\t' && unseen(r) }); at >= 0 {
+					if at := strings.IndexFunc(string(f.data), func(r rune) bool { return r != '\n' && r != '\t' && bot.Unseen(r) }); at >= 0 {
 						t.Errorf("%s: the file holds what is not seen: %.40q", name, f.data[at:])
 					}
 					continue

@@ -152,7 +152,7 @@ func safely(ctx context.Context, err error) error {
 	case errors.As(err, &rest):
 		f := &failure{status: rest.Response.StatusCode, say: http.StatusText(rest.Response.StatusCode)}
 		if rest.Message != nil && rest.Message.Message != "" {
-			f.code, f.say = rest.Message.Code, cut(oneLine(rest.Message.Message), 200)
+			f.code, f.say = rest.Message.Code, cut(bot.LegibleLine(rest.Message.Message), 200)
 		}
 		return f
 	case errors.As(err, &rate):

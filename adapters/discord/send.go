@@ -126,7 +126,7 @@ func (m message) body() (outgoing, []attachment) {
 	var files []attachment
 	if m.image != nil {
 		files = append(files, attachment{m.image.Name, "image/png", m.image.PNG})
-		o.Attachments = append(o.Attachments, enclosed{"0", m.image.Name, cutPlain(oneLine(m.image.Alt), 1000)})
+		o.Attachments = append(o.Attachments, enclosed{"0", m.image.Name, cutPlain(bot.LegibleLine(m.image.Alt), 1000)})
 	}
 	if m.file != nil {
 		files = append(files, attachment{m.file.name, m.file.kind, m.file.data})
@@ -374,7 +374,7 @@ func (s *chat) thread(ctx context.Context, d bot.Delivery) (channel string, err 
 		return on, nil // a thread has the id of the message it began with
 	}
 	var c channelPayload
-	name := cutPlain(oneLine(orElse(threadName(d.Card), "details")), maxThreadName)
+	name := cutPlain(bot.LegibleLine(orElse(threadName(d.Card), "details")), maxThreadName)
 	err = s.call(ctx, http.MethodPost, "channels/"+in+"/messages/"+on+"/threads", map[string]any{"name": name, "auto_archive_duration": 1440}, &c)
 	switch codeOf(err) {
 	case 0:

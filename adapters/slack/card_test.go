@@ -72,7 +72,7 @@ func harmless(t *testing.T, name string, m fakeslack.Message) {
 		if key == "text" || key == "alt_text" || key == "url" {
 			total += length(s)
 		}
-		if i := strings.IndexFunc(s, unseen); i >= 0 && !strings.HasPrefix(s[i:], "\n") {
+		if i := strings.IndexFunc(s, bot.Unseen); i >= 0 && !strings.HasPrefix(s[i:], "\n") {
 			t.Errorf("%s: %s holds what is not seen: %.100q", name, key, s[i:])
 		}
 	}, func(e map[string]any) {
@@ -114,7 +114,7 @@ func TestInjection(t *testing.T) {
 		}
 	}
 	for _, f := range w.Files() {
-		if i := strings.IndexFunc(string(f.Data), func(r rune) bool { return r != '\n' && r != '\t' && unseen(r) }); i >= 0 {
+		if i := strings.IndexFunc(string(f.Data), func(r rune) bool { return r != '\n' && r != '\t' && bot.Unseen(r) }); i >= 0 {
 			t.Errorf("the file %s holds what is not seen: %.40q", f.Name, f.Data[i:])
 		}
 	}

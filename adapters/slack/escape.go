@@ -1,60 +1,22 @@
 package slackchat
 
 import (
-	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/slack-go/slack/slackutilsx"
+
+	"quarterdeck/bot"
 )
 
 // plain makes of what somebody sent a text without control characters, and
 // without those that are not seen or that turn the reading order around.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && unseen(r) {
+		if r != '\n' && r != '\t' && bot.Unseen(r) {
 			return -1
 		}
 		return r
 	}, s)
-}
-
-// unseen reports whether a character does something else than stand in its place.
-// The two joiners are let through: scripts and emoji are written with them, and
-// they move nothing.
-func unseen(r rune) bool {
-	if r == '\u200c' || r == '\u200d' {
-		return false
-	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Cs, unicode.Co)
-}
-
-// safe makes text safe to show: what would hide or reorder text, and so show one
-// version and mean another, is written out, as \u202e. Nothing is dropped, so
-// that two names never look alike for it.
-func safe(s string) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\r\n", "\n"), "\uFFFD")
-	if !strings.ContainsFunc(s, unseen) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\n':
-			b.WriteRune(r)
-		case r == '\t', r == '\r':
-			b.WriteByte(' ')
-		case !unseen(r):
-			b.WriteRune(r)
-		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
-		}
-	}
-	return b.String()
 }
 
 // escaped makes safe text safe also where Slack reads markup: what looks like a

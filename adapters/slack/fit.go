@@ -51,7 +51,7 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 
 	// short takes a part that belongs on the card whatever else there is.
 	short := func(name, s string, most int) string {
-		s = oneLine(s)
+		s = bot.LegibleLine(s)
 		head := cut(s, most)
 		left -= length(head)
 		if head != s {
@@ -66,14 +66,14 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 			shown.Link = c.Link
 			left -= length(c.Link)
 		} else {
-			whole = append(whole, oneLine(c.Link))
+			whole = append(whole, bot.LegibleLine(c.Link))
 		}
 	}
 	for i, b := range c.Buttons {
 		if b.Token == "" || i >= maxButtons {
 			continue
 		}
-		b.Label = orElse(cut(oneLine(b.Label), maxLabel), "…")
+		b.Label = orElse(cut(bot.LegibleLine(b.Label), maxLabel), "…")
 		left -= length(b.Label)
 		if b.Twice {
 			left -= length(b.Label) + maxTitle
@@ -86,10 +86,10 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 		shown.Progress = &g
 		left -= 30 // the bar
 	}
-	shown.Text, rest.Text = divide(lines(c.Text), min(b.text, left))
+	shown.Text, rest.Text = divide(bot.LegibleLines(c.Text), min(b.text, left))
 	left -= length(shown.Text)
 	for i, f := range c.Fields {
-		name, value := oneLine(f.Name), lines(f.Value)
+		name, value := bot.LegibleLine(f.Name), bot.LegibleLines(f.Value)
 		part := bot.Field{Name: cut(name, maxName), Value: cut(value, maxValue)}
 		n := length(part.Name) + length(part.Value) + 3
 		if i >= maxFields || n > left {
@@ -97,7 +97,7 @@ func fit(c bot.Card, b bounds) (shown, rest bot.Card) {
 				if len(f.Name) <= maxName && len(f.Value) <= maxValue/5 { // however much escaping adds
 					rest.Fields = append(rest.Fields, f)
 				} else {
-					whole = append(whole, oneLine(f.Name)+": "+lines(f.Value))
+					whole = append(whole, bot.LegibleLine(f.Name)+": "+bot.LegibleLines(f.Value))
 				}
 			}
 			break
@@ -136,7 +136,7 @@ func output(all []string, most int, newest bool) (shown, rest []string) {
 	}
 	clean := make([]string, len(all))
 	for i, l := range all {
-		clean[i] = lines(l)
+		clean[i] = bot.LegibleLines(l)
 	}
 	if !newest {
 		head, tail := divide(strings.Join(clean, "\n"), most)
@@ -167,17 +167,17 @@ func rows(t *bot.Table, most, left int) (shown, rest *bot.Table, long []string) 
 		for i := range columns {
 			cell := ""
 			if i < len(cells) {
-				cell = oneLine(cells[i])
+				cell = bot.LegibleLine(cells[i])
 			}
 			part := cut(cell, maxCell)
 			drawn = append(drawn, part)
 			size += max(1, length(part))
 			if part != cell {
-				cutOff = append(cutOff, oneLine(t.Columns[i])+": "+cell)
+				cutOff = append(cutOff, bot.LegibleLine(t.Columns[i])+": "+cell)
 			}
 		}
 		for i := columns; i < len(cells); i++ { // more columns than there can be
-			cutOff = append(cutOff, oneLine(cells[i]))
+			cutOff = append(cutOff, bot.LegibleLine(cells[i]))
 		}
 		return drawn, size, cutOff
 	}
@@ -245,12 +245,6 @@ func cut(s string, n int) string {
 	return s[:end] + "…"
 }
 
-// oneLine makes text safe to show in one line.
-func oneLine(s string) string { return strings.TrimSpace(strings.ReplaceAll(safe(s), "\n", " ")) }
-
-// lines makes text safe to show.
-func lines(s string) string { return strings.Trim(safe(s), "\n") }
-
 func nonEmpty(parts ...string) []string {
 	var kept []string
 	for _, p := range parts {
@@ -291,7 +285,7 @@ func (s *chat) Spill(c bot.Card, _ bool) []bot.Card {
 		all = []bot.Card{c} // longer than a message, and so a file
 	}
 	if image != nil {
-		all = append(all, bot.Card{Title: cut(oneLine(image.Alt), maxCell), Image: image})
+		all = append(all, bot.Card{Title: cut(bot.LegibleLine(image.Alt), maxCell), Image: image})
 	}
 	return all
 }

@@ -133,7 +133,7 @@ func bare(shown bot.Card, fallback string) string {
 		parts = append(parts, f.Name+": "+f.Value)
 	}
 	for _, b := range shown.Buttons {
-		parts = append(parts, "type: "+oneLine(b.Line))
+		parts = append(parts, "type: "+bot.LegibleLine(b.Line))
 	}
 	return strings.Join(nonEmpty(append(parts, shown.Footer)...), "\n")
 }
@@ -142,7 +142,7 @@ func bare(shown bot.Card, fallback string) string {
 // says.
 func linkable(link string) bool {
 	u, err := url.Parse(link)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && oneLine(link) == link &&
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && len(link) <= maxLink && bot.LegibleLine(link) == link &&
 		!strings.ContainsAny(link, " <>|\"`")
 }
 
@@ -247,7 +247,7 @@ func (d *drawing) buttons(c bot.Card) {
 			e = e.WithStyle(slack.StyleDanger)
 		}
 		if b.Twice {
-			e.Confirm = slack.NewConfirmationBlockObject(caption(cut(b.Label, 95)+"?"), caption(cut(strings.Join(nonEmpty(cut(c.Title, maxTitle/2), "This runs: "+oneLine(b.Line)), "\n"), maxTitle)), caption(cut(b.Label, 30)), caption("No"))
+			e.Confirm = slack.NewConfirmationBlockObject(caption(cut(b.Label, 95)+"?"), caption(cut(strings.Join(nonEmpty(cut(c.Title, maxTitle/2), "This runs: "+bot.LegibleLine(b.Line)), "\n"), maxTitle)), caption(cut(b.Label, 30)), caption("No"))
 		}
 		elements = append(elements, e)
 	}

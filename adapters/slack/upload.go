@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -29,58 +27,16 @@ func attached(c bot.Card) (u upload, ok bool) {
 		return u, false
 	}
 	if c.Image != nil {
-		return upload{name: c.Image.Name, title: cut(oneLine(orElse(c.Title, c.Image.Alt)), maxTitle), alt: oneLine(c.Image.Alt), data: c.Image.PNG}, true
+		return upload{name: c.Image.Name, title: cut(bot.LegibleLine(orElse(c.Title, c.Image.Alt)), maxTitle), alt: bot.LegibleLine(c.Image.Alt), data: c.Image.PNG}, true
 	}
 	if _, rest := fit(c, ofPage); nothing(rest) {
 		return u, false
 	}
-	data := []byte(inWords(c))
+	data := []byte(c.Plain())
 	if len(data) > maxFile {
 		data = []byte(strings.ToValidUTF8(string(data[:maxFile]), "") + "\n… and more, which is not here\n")
 	}
-	return upload{name: fileName(c), title: cut(oneLine(orElse(c.Title, fileName(c))), maxTitle), data: data}, true
-}
-
-var runKey = regexp.MustCompile(`^run/(\d+)/`)
-
-func fileName(c bot.Card) string {
-	if m := runKey.FindStringSubmatch(c.Key); m != nil {
-		return "run-" + m[1] + ".txt"
-	}
-	return "answer.txt"
-}
-
-// inWords gives a whole card as plain text.
-func inWords(c bot.Card) string {
-	var b strings.Builder
-	add := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if c.Title != "" {
-		add("%s\n", oneLine(c.Title))
-	}
-	if c.Text != "" {
-		add("%s\n", lines(c.Text))
-	}
-	for _, f := range c.Fields {
-		add("%s: %s", oneLine(f.Name), lines(f.Value))
-	}
-	if c.Table != nil {
-		for _, cells := range append([][]string{c.Table.Columns}, c.Table.Rows...) {
-			for i, cell := range cells {
-				if i > 0 {
-					b.WriteByte('\t')
-				}
-				b.WriteString(oneLine(cell))
-			}
-			b.WriteByte('\n')
-		}
-	}
-	for _, l := range c.Lines {
-		add("%s", lines(l))
-	}
-	for _, s := range nonEmpty(c.Link, c.Footer) {
-		add("%s", oneLine(s))
-	}
-	return b.String()
+	return upload{name: c.FileName(), title: cut(bot.LegibleLine(orElse(c.Title, c.FileName())), maxTitle), data: data}, true
 }
 
 // attach uploads a file into the card's thread: a private one into the direct
